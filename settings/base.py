@@ -1,0 +1,208 @@
+"""Settings that hold everywhere. Each variable is described in docs/reference/settings.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from csp.constants import NONE, SELF
+
+from settings import environment as env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOME = Path(env.text("AUDITVAULT_HOME", "var")).resolve()
+env.load_running_instance(HOME)
+
+SECRET_KEY = env.secret_file("AUDITVAULT_SECRET_KEY_FILE")
+DEBUG = False
+ALLOWED_HOSTS = env.names("AUDITVAULT_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+INTERNAL_IPS: list[str] = []
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "guardian",
+    "rest_framework",
+    "drf_spectacular",
+    "django_htmx",
+    "csp",
+    "auditvault.ledger",
+    "auditvault.vault",
+    "auditvault.vault.keyring",
+    "auditvault.traces",
+    "auditvault.access",
+    "auditvault.access.events",
+    "auditvault.ingest",
+    "auditvault.evidence",
+    "auditvault.api",
+    "auditvault.console",
+    "auditvault.cli",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "settings.urls"
+WSGI_APPLICATION = "settings.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Databases: one for the control plane, two for each region this process serves -----------------------
+POOL = {
+    "min_size": env.number("AUDITVAULT_POOL_MIN", 0),
+    "max_size": env.number("AUDITVAULT_POOL_MAX", 8),
+    "timeout": env.number("AUDITVAULT_POOL_TIMEOUT_SECONDS", 5),
+}
+REGIONS = env.names("AUDITVAULT_REGIONS")
+
+
+def _pooled(variable: str) -> dict[str, Any]:
+    config = env.database(env.text(variable), variable)
+    config["OPTIONS"]["pool"] = dict(POOL)
+    return config
+
+
+DATABASES: dict[str, dict[str, Any]] = {"default": _pooled("AUDITVAULT_CONTROL_URL")}
+ROOT_KEY_FILES: dict[str, str] = {}
+for _region in REGIONS:
+    _upper = _region.upper()
+    DATABASES[f"region_{_region}"] = _pooled(f"AUDITVAULT_REGION_{_upper}_URL")
+    DATABASES[f"keys_{_region}"] = _pooled(f"AUDITVAULT_KEYS_{_upper}_URL")
+    ROOT_KEY_FILES[_region] = env.text(f"AUDITVAULT_ROOT_KEY_{_upper}_FILE", "")
+    # Only the processes that sweep and sign are given these.
+    for _alias, _name in {
+        f"retention_{_region}": f"AUDITVAULT_RETENTION_{_upper}_URL",
+        f"keys_retention_{_region}": f"AUDITVAULT_KEYS_RETENTION_{_upper}_URL",
+        f"signer_{_region}": f"AUDITVAULT_SIGNER_{_upper}_URL",
+    }.items():
+        if _url := env.text(_name, ""):
+            DATABASES[_alias] = env.database(_url, _name)
+
+DATABASE_ROUTERS = ["auditvault.vault.router.RegionRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+MIGRATION_MODULES: dict[str, str] = {}
+
+# --- Log and signer --------------------------------------------------------------------------------------
+LOG_HOST = env.text("AUDITVAULT_LOG_HOST", "localhost")
+LOG_VKEYS_FILE = env.text("AUDITVAULT_LOG_VKEYS_FILE", "")
+SIGNER_KEY_FILE = env.text("AUDITVAULT_SIGNER_KEY_FILE", "")
+SIGNER_STATE_FILE = env.text("AUDITVAULT_SIGNER_STATE_FILE", "")
+
+# --- Ingest ----------------------------------------------------------------------------------------------
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+OTLP_MAX_BODY_BYTES = 20 * 1024 * 1024
+
+# --- People ----------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "access.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ANONYMOUS_USER_NAME = None
+GUARDIAN_MONKEY_PATCH_USER = False
+LOGIN_URL = "console:sign-in"
+LOGIN_REDIRECT_URL = "console:interactions"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 8 * 3600
+CSRF_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+
+# --- API -------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["auditvault.api.authentication.BearerTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "auditvault.api.problems.problem_response",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "auditvault",
+    "DESCRIPTION": "Audit log and privacy vault for AI systems.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+}
+
+# --- Celery: JSON only, late acknowledgement, nothing personal in arguments --------------------------------
+BROKER_URL = env.text("AUDITVAULT_BROKER_URL", "")
+
+# --- Text and time ---------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+STATIC_ROOT = HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+# Nothing is uploaded to disk: a temporary file would be personal data outside the vault (design rule 3).
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+
+# --- Logs: one JSON line an event, never a request body, never an exception's local values -----------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "auditvault.cli.logs.JsonLineFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": env.text("AUDITVAULT_LOG_LEVEL", "INFO")},
+    "loggers": {
+        # Client errors are answers, not events; Django would log the URL of each.
+        "django.request": {"level": "ERROR"},
+        "django.server": {"level": "ERROR"},
+    },
+}
+DEFAULT_EXCEPTION_REPORTER_FILTER = "auditvault.cli.logs.NothingInReports"

@@ -1,0 +1,105 @@
+"""Typed readers for what the environment says.
+
+A value that is missing or unreadable stops the start with a message that names the variable. Nothing here
+has a silent default for a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The variable's value; raises ImproperlyConfigured where it is missing and has no default."""
+    value = os.environ.get(name) or default
+    if value is None:
+        raise ImproperlyConfigured(f"The environment variable {name} is not set.")
+    return value
+
+
+def number(name: str, default: int) -> int:
+    """The variable as a whole number."""
+    value = os.environ.get(name)
+    if not value:
+        return default
+    try:
+        return int(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a whole number.") from error
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """The variable as a yes or no: 1, true, yes, on or 0, false, no, off."""
+    value = os.environ.get(name, "").lower()
+    if not value:
+        return default
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be one of true, false, yes, no, on, off, 1, 0.")
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """The variable as a comma-separated list without blanks."""
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def secret_file(name: str) -> str:
+    """The content of the file that the variable names; raises where it is missing, unreadable or empty."""
+    path = Path(text(name))
+    try:
+        content = path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name}: the file cannot be read ({error.strerror})."
+        ) from error
+    if not content:
+        raise ImproperlyConfigured(f"{name}: the file is empty.")
+    return content
+
+
+def database(url: str, variable: str) -> dict[str, Any]:
+    """A Django database from a postgresql:// URL; the host may be a socket directory in `?host=`.
+
+    Server-side binding is not a choice: with client-side binding every value would stand in clear in the
+    server's statement log (design rule 3).
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgresql", "postgres"} or len(parts.path) < 2:  # noqa: PLR2004
+        raise ImproperlyConfigured(f"{variable} must be a postgresql:// URL with a database name.")
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path[1:]),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", parts.hostname or ""),
+        "PORT": query.pop("port", str(parts.port or "")),
+        "ATOMIC_REQUESTS": False,
+        "DISABLE_SERVER_SIDE_CURSORS": False,
+        "OPTIONS": {"server_side_binding": True, **query},
+        "TEST": {"NAME": unquote(parts.path[1:])},
+    }
+
+
+def load_running_instance(home: Path) -> None:
+    """Take what the environment lacks from the instance that runs in `home`, if one does.
+
+    `auditvault up` leaves `env.json` (mode 0600) in its home, so that a command typed in another shell finds
+    the same databases. Variables that are already set win.
+    """
+    if "AUDITVAULT_CONTROL_URL" in os.environ:
+        return
+    try:
+        stored = json.loads((home / "env.json").read_text())
+    except (OSError, ValueError):
+        return
+    for name, value in stored.items():
+        os.environ.setdefault(name, value)
