@@ -1,0 +1,1 @@
+"""The transparency log's formats and proofs: entry, Merkle tree, tiles, checkpoint, receipt."""

@@ -1,0 +1,225 @@
+"""C2SP signed notes: a text and the Ed25519 signatures under it.
+
+Rules kept: docs/spec/checkpoint.md section 2 and c2sp.org/signed-note, Ed25519 (type 0x01) only.
+A note is opened with the verifier's own keys; its text is of no use before that. Which keys to
+trust is left to `trust`, what the text says to `checkpoint`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import ClassVar, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from auditvault.core.errors import AuditvaultError
+
+MAX_NOTE_SIZE = 1_000_000
+"""Bytes of UTF-8."""
+
+MAX_SIGNATURES = 100
+PUBLIC_KEY_SIZE = 32
+
+_ED25519 = b"\x01"
+_KEY_ID_SIZE = 4
+_DASH = "\u2014 "
+_KEY_NAME = re.compile(r"[^\s+]+")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_KEY_ID_HEX = re.compile(r"[0-9a-f]{8}")
+
+
+class NoteError(AuditvaultError):
+    """A note, a key name or a verifier key is malformed."""
+
+    code: ClassVar[str] = "note_malformed"
+
+
+class NoteSignatureError(NoteError):
+    """A signature that names a known key does not verify."""
+
+    code: ClassVar[str] = "note_signature_invalid"
+
+
+class NoteUntrustedError(NoteError):
+    """No known key has signed the note."""
+
+    code: ClassVar[str] = "note_untrusted"
+
+
+class _Signature(NamedTuple):
+    name: str
+    key_id: bytes
+    signature: bytes
+
+
+class NoteVerifier:
+    """One public key under one name.
+
+    `public_key` is 32 bytes. Raises NoteError when the name is empty or holds a space or `+`, or
+    when the key has another size.
+    """
+
+    __slots__ = ("_public_key", "_raw", "key_id", "name")
+
+    def __init__(self, name: str, public_key: bytes) -> None:
+        _check_key_name(name)
+        if len(public_key) != PUBLIC_KEY_SIZE:
+            raise NoteError("an Ed25519 public key is 32 bytes")
+        self.name = name
+        self.key_id = sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:_KEY_ID_SIZE]
+        self._raw = bytes(public_key)
+        self._public_key = Ed25519PublicKey.from_public_bytes(public_key)
+
+    @classmethod
+    def parse(cls, vkey: str) -> NoteVerifier:
+        """Read `name+hex(key ID)+base64(type || public key)`.
+
+        Raises NoteError for another form, another algorithm or a key ID that is not the key's.
+        """
+        name, _, rest = vkey.partition("+")
+        key_id, _, encoded = rest.partition("+")
+        if not _KEY_ID_HEX.fullmatch(key_id):
+            raise NoteError("a verifier key is name+hash+key")
+        material = decode_base64(encoded)
+        if material[:1] != _ED25519:
+            raise NoteError("a verifier key of an unknown algorithm")
+        verifier = cls(name, material[1:])
+        if verifier.key_id.hex() != key_id:
+            raise NoteError("a verifier key's hash is not the one of its name and key")
+        return verifier
+
+    def vkey(self) -> str:
+        """Return the text that `parse` reads."""
+        encoded = base64.b64encode(_ED25519 + self._raw).decode()
+        return f"{self.name}+{self.key_id.hex()}+{encoded}"
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of the Ed25519 key (RFC 8032)."""
+        return self._raw
+
+    def verify(self, text: str, signature: bytes) -> None:
+        """Raise NoteSignatureError unless `signature` is this key's over `text`."""
+        try:
+            self._public_key.verify(signature, text.encode())
+        except InvalidSignature as error:
+            raise NoteSignatureError("a signature of a known key does not verify") from error
+
+
+class NoteSigner:
+    """One private key under one name; a log's signer is named by the log's origin."""
+
+    __slots__ = ("_private_key", "_verifier")
+
+    def __init__(self, name: str, private_key: Ed25519PrivateKey) -> None:
+        self._private_key = private_key
+        self._verifier = NoteVerifier(name, private_key.public_key().public_bytes_raw())
+
+    def vkey(self) -> str:
+        """Return the public verifier key as text."""
+        return self._verifier.vkey()
+
+    def verifier(self) -> NoteVerifier:
+        """Return the verifier of what this signer signs."""
+        return self._verifier
+
+    def signature_line(self, text: str) -> str:
+        """Return the line, newline included, that signs `text`."""
+        signature = self._private_key.sign(text.encode())
+        encoded = base64.b64encode(self._verifier.key_id + signature).decode()
+        return f"{_DASH}{self._verifier.name} {encoded}\n"
+
+
+def sign_note(text: str, signers: Sequence[NoteSigner]) -> str:
+    """Return the note of `text`, which ends in a newline, with a line for each signer in order.
+
+    Raises NoteError when the text is malformed, no signer is given or one is given twice.
+    """
+    if not text.endswith("\n"):
+        raise NoteError("a note's text ends in a newline")
+    note = f"{text}\n{''.join(signer.signature_line(text) for signer in signers)}"
+    _parse_note(note)
+    return note
+
+
+def open_note(note: str, verifiers: Iterable[NoteVerifier]) -> str:
+    """Return the note's text after at least one of `verifiers` has been found to have signed it.
+
+    Lines of other keys are ignored. Raises NoteError when the note is malformed, NoteSignatureError
+    when a line of a known key does not verify, NoteUntrustedError when no line is of a known key.
+    """
+    known = _by_name_and_id(verifiers)
+    text, signatures = _parse_note(note)
+    trusted = False
+    for line in signatures:
+        verifier = known.get((line.name, line.key_id))
+        if verifier is not None:
+            verifier.verify(text, line.signature)
+            trusted = True
+    if not trusted:
+        raise NoteUntrustedError("no trusted key has signed the note")
+    return text
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode standard base64 with padding, in its one canonical encoding; raises NoteError."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise NoteError("not base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise NoteError("not the canonical base64 of its bytes")
+    return data
+
+
+def _parse_note(note: str) -> tuple[str, list[_Signature]]:
+    try:
+        size = len(note.encode())
+    except UnicodeEncodeError:
+        raise NoteError("a note is Unicode text") from None
+    if size > MAX_NOTE_SIZE:
+        raise NoteError("a note is at most 1,000,000 bytes")
+    if _CONTROL.search(note):
+        raise NoteError("a note has no control character but the newline")
+    body, separator, block = note.rpartition("\n\n")
+    if not separator:
+        raise NoteError("a note is a text, an empty line and signature lines")
+    if not block.endswith("\n"):
+        raise NoteError("a note ends in a newline")
+    lines = block[:-1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise NoteError("a note has at most 100 signatures")
+    signatures = [_parse_signature(line) for line in lines]
+    if len({(line.name, line.key_id) for line in signatures}) != len(signatures):
+        raise NoteError("two signature lines name the same key")
+    return body + "\n", signatures
+
+
+def _parse_signature(line: str) -> _Signature:
+    if not line.startswith(_DASH):
+        raise NoteError("a signature line begins with an em dash and a space")
+    name, _, encoded = line.removeprefix(_DASH).partition(" ")
+    _check_key_name(name)
+    blob = decode_base64(encoded)
+    if len(blob) <= _KEY_ID_SIZE:
+        raise NoteError("a signature line has a key ID and a signature")
+    return _Signature(name, blob[:_KEY_ID_SIZE], blob[_KEY_ID_SIZE:])
+
+
+def _by_name_and_id(verifiers: Iterable[NoteVerifier]) -> Mapping[tuple[str, bytes], NoteVerifier]:
+    known: dict[tuple[str, bytes], NoteVerifier] = {}
+    for verifier in verifiers:
+        other = known.setdefault((verifier.name, verifier.key_id), verifier)
+        if other.public_key != verifier.public_key:
+            raise NoteError("two known keys share name and key ID")
+    return known
+
+
+def _check_key_name(name: str) -> None:
+    if not _KEY_NAME.fullmatch(name):
+        raise NoteError("a key name is not empty and has neither spaces nor '+'")

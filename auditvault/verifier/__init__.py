@@ -1,0 +1,1 @@
+"""`auditvault-verify`: checks receipts offline, with nothing but `auditvault.core.tlog`."""

@@ -1,0 +1,144 @@
+"""The command `auditvault-verify`: arguments and files in, a report and an exit code out.
+
+Rules kept: docs/spec/receipt.md section 4. It needs neither the service nor a database nor a
+network, and imports `auditvault.core.tlog` and nothing else of this project. Trusted keys come
+from the file that the user names, never from the receipt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from auditvault.core.errors import AuditvaultError
+from auditvault.core.tlog.proof import Receipt
+from auditvault.core.tlog.trust import TrustStore
+from auditvault.verifier import report
+from auditvault.verifier.receipt_checks import Outcome, check_receipt
+
+EXIT_CODES = {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}
+
+MAX_FILE_SIZE = 64 * 2**20
+"""Bytes; a receipt with its header is some kilobytes."""
+
+_OPENING = re.compile(r"[0-9a-f]{64}")
+_DESCRIPTION = """\
+Check auditvault evidence offline: no service, no database, no network."""
+_RECEIPT_DESCRIPTION = """\
+Check that a receipt proves that its entry is in the log.
+
+Checked, in this order:
+  entry       the bytes are a ledger entry to the letter, for the receipt's log and index
+  leaf hash   it is the entry's
+  checkpoint  a key that you trust for this log has signed it
+  inclusion   the proof leads from the entry to the checkpoint's root
+  header      header and opening give the entry's commitment (only if you have them)"""
+_RECEIPT_EPILOG = """\
+trust file (keep it yourself; a key in a receipt is never trusted):
+  {"logs": [{"public_key": "<base64, 32 bytes>", "origins": ["log.example/eu/*"]},
+            {"vkey": "<name>+<hash>+<key>"}]}
+
+exit codes:
+  0  holds
+  1  does not hold
+  2  could not be checked: an unreadable file, no key for this log, a pending receipt
+
+example:
+  auditvault-verify receipt receipt.json --trust trust.json"""
+
+
+class InputError(AuditvaultError):
+    """A file or an argument cannot be used."""
+
+    code: ClassVar[str] = "input_unreadable"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (default: the process's arguments) and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        receipt = _read_receipt(arguments)
+        trust = _read_trust(arguments.trust)
+    except AuditvaultError as error:
+        if arguments.json:
+            sys.stdout.write(report.unreadable_as_json(error.message, error.code))
+        else:
+            sys.stderr.write(report.unreadable_as_text(error.message))
+        return EXIT_CODES[Outcome.NOT_CHECKED]
+    checklist = check_receipt(receipt, trust)
+    write = report.as_json if arguments.json else report.as_text
+    sys.stdout.write(write(receipt, checklist))
+    return EXIT_CODES[checklist.result()]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="auditvault-verify", description=_DESCRIPTION)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    receipt = commands.add_parser(
+        "receipt",
+        help="check one receipt",
+        description=_RECEIPT_DESCRIPTION,
+        epilog=_RECEIPT_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    receipt.add_argument("file", type=Path, metavar="FILE", help="the receipt, JSON")
+    receipt.add_argument(
+        "--trust", type=Path, required=True, metavar="TRUST.json", help="the keys that you trust"
+    )
+    receipt.add_argument(
+        "--header",
+        type=Path,
+        metavar="FILE",
+        help="the header's exact bytes, as you hold them; needs --opening",
+    )
+    receipt.add_argument("--opening", metavar="HEX", help="the header's opening, 64 hex digits")
+    receipt.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    return parser
+
+
+def _read_receipt(arguments: argparse.Namespace) -> Receipt:
+    data = _read(arguments.file, "the receipt")
+    try:
+        receipt = Receipt.from_json(data)
+    except AuditvaultError as error:
+        raise InputError(f"the receipt cannot be used: {error.message}") from error
+    if (arguments.header is None) != (arguments.opening is None):
+        raise InputError("--header and --opening are needed together")
+    if arguments.header is None:
+        return receipt
+    if not _OPENING.fullmatch(arguments.opening):
+        raise InputError("--opening is 64 lower-case hex digits")
+    return dataclasses.replace(
+        receipt,
+        header=_read(arguments.header, "the header"),
+        opening=bytes.fromhex(arguments.opening),
+    )
+
+
+def _read_trust(path: Path) -> TrustStore:
+    data = _read(path, "the trust file")
+    try:
+        return TrustStore.from_json(data)
+    except AuditvaultError as error:
+        raise InputError(f"the trust file cannot be used: {error.message}") from error
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_SIZE + 1)
+    except OSError as error:
+        reason = error.strerror or "it cannot be read"
+        raise InputError(f"{what} cannot be read: {reason}") from error
+    if len(data) > MAX_FILE_SIZE:
+        raise InputError(f"{what} is bigger than {MAX_FILE_SIZE} bytes")
+    return data
+
+
+if __name__ == "__main__":
+    sys.exit(main())
