@@ -1,0 +1,1 @@
+"""Envelope, key wrapping and keyed tags. Primitives come from `cryptography`; nothing is invented here."""

@@ -1,0 +1,1 @@
+"""Key providers: where root keys live (`KeyProvider` in `auditvault.core.crypto.keywrap`)."""
