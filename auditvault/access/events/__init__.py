@@ -1,0 +1,1 @@
+"""Access records, kept in the region of what was looked at."""

@@ -1,0 +1,139 @@
+"""Reading headers and receipts, for whoever may: the console and the API both come here.
+
+A search is recorded with its filters and its row count before the rows are given out. What names a person in a
+filter is recorded as a keyed tag. Content is not here; see `disclosure`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from auditvault.access.events.services import Act as RecordedAct
+from auditvault.access.events.services import record_act
+from auditvault.access.tokens import Credential
+from auditvault.core.policy.access import ALLOWED, Act, Role, role_for
+from auditvault.core.tlog.canonical import JsonValue
+from auditvault.core.tlog.proof import InclusionProof, Receipt
+from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.ledger.selectors import locate
+from auditvault.traces.selectors import Found, Search, SpanNode, header_of, search, trace
+from auditvault.vault.sealing import records_of_subject
+from auditvault.vault.subjects import Identifier, identifier_tag, subject_named
+
+_MAX_RECORDS_OF_A_PERSON = 10_000
+
+
+def find_headers(
+    *,
+    credential: Credential,
+    region: str,
+    query: Search,
+    user: str | None,
+    session: str | None,
+    now: datetime,
+) -> Found:
+    """Headers that match, newest first, once the search is recorded.
+
+    `user` and `session` are personal data: they become keyed tags here and go no further.
+
+    Raises:
+        AccessDeniedError, CursorError, AccessNotRecordedError.
+    """
+    role = role_for(Act.READ_HEADERS, credential.roles)
+    details = _filters(query)
+    names = [Identifier("user", user)] if user else []
+    names += [Identifier("session", session)] if session else []
+    tags = {
+        name.kind: identifier_tag(region=region, tenant_id=credential.tenant_id, identifier=name)
+        for name in names
+    }
+    details |= {f"{kind}_tag": tag.hex() for kind, tag in tags.items()}
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        for kind, tag in tags.items():
+            subject = subject_named(connection, kind, tag)
+            records = (
+                records_of_subject(connection, subject, _MAX_RECORDS_OF_A_PERSON) if subject else []
+            )
+            before = query.record_ids
+            query = replace(query, record_ids=[r for r in records if before is None or r in before])
+        found = search(connection, query)
+    details["rows"] = len(found.headers)
+    act = RecordedAct(
+        actor=credential.actor,
+        actor_role=role.value,
+        action="search",
+        outcome="granted",
+        details=details,
+    )
+    record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
+    return found
+
+
+def trace_headers(
+    *, credential: Credential, region: str, trace_id: bytes, now: datetime
+) -> list[SpanNode]:
+    """The trace's headers in tree order, once the look is recorded; raises TraceNotFoundError."""
+    role = role_for(Act.READ_HEADERS, credential.roles)
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        nodes = trace(connection, trace_id)
+    act = RecordedAct(
+        actor=credential.actor,
+        actor_role=role.value,
+        action="view_trace",
+        outcome="granted",
+        details={"trace_id": trace_id.hex(), "rows": len(nodes)},
+    )
+    record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
+    return nodes
+
+
+def receipt(*, credential: Credential, region: str, record_id: UUID) -> dict[str, Any]:
+    """The receipt of a record as JSON members (docs/spec/receipt.md).
+
+    Whoever may read headers gets the header and its opening with it; a sender gets the proof alone.
+
+    Raises:
+        AccessDeniedError, EntryNotFoundError.
+    """
+    role_for(Act.READ_RECEIPT, credential.roles)
+    found = locate(region=region, tenant_id=credential.tenant_id, record_id=record_id)
+    opened = None
+    if any(role_allows_headers(role) for role in credential.roles):
+        with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+            opened = header_of(connection, record_id)
+    checkpoint = found.checkpoint
+    return Receipt(
+        interaction_id=str(record_id),
+        log=found.log.origin,
+        index=found.index,
+        entry=found.entry,
+        leaf_hash=found.leaf_hash,
+        inclusion_proof=InclusionProof(size=checkpoint.size, hashes=found.proof)
+        if checkpoint
+        else None,
+        checkpoint=checkpoint.note if checkpoint else None,
+        header=opened[1] if opened else None,
+        opening=opened[0] if opened else None,
+    ).to_dict()
+
+
+def role_allows_headers(role: Role) -> bool:
+    """Whether a role may read headers."""
+    return Act.READ_HEADERS in ALLOWED[role]
+
+
+def _filters(query: Search) -> dict[str, JsonValue]:
+    """The filters as references and numbers; none of them names a person."""
+    details: dict[str, JsonValue] = {**query.equal}
+    if query.started_from:
+        details["started_from"] = query.started_from.isoformat()
+    if query.started_before:
+        details["started_before"] = query.started_before.isoformat()
+    if query.trace_id:
+        details["trace_id"] = query.trace_id.hex()
+    if query.min_total_tokens is not None:
+        details["min_total_tokens"] = query.min_total_tokens
+    return details

@@ -1,0 +1,132 @@
+"""Machine tokens: made once, stored hashed, checked on every request.
+
+A token is `av_<public id>_<secret>`. The secret is 256 random bits, so a plain SHA-256 of it is as hard to reverse as
+the secret is to guess. Revocation holds from the next request on, because every request reads the row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q
+
+from auditvault.access.models import ApiToken, Tenant, TenantRegion
+from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.access import Role
+
+_PREFIX = "av"
+_PUBLIC_BYTES = 6
+_SECRET_BYTES = 32
+# `last_used_at` is for people; once a minute is often enough, and spares a write a request.
+_LAST_USED_RESOLUTION = timedelta(minutes=1)
+MAX_LIFETIME = timedelta(days=366)
+
+
+class TokenInvalidError(AuditvaultError):
+    """The token is malformed, unknown, expired or revoked; which of these is not said."""
+
+    code = "token_invalid"
+
+
+class TokenRequestError(AuditvaultError):
+    """A token cannot be made as asked."""
+
+    code = "token_request_invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """Who calls: the actor as it stands in records, and what the token is good for."""
+
+    actor: str
+    tenant_id: UUID
+    regions: tuple[str, ...]
+    roles: frozenset[Role]
+
+
+def create_token(
+    *,
+    tenant_slug: str,
+    regions: Collection[str],
+    roles: Collection[str],
+    lifetime: timedelta,
+    now: datetime,
+    description: str = "",
+) -> str:
+    """Make a token and return it; it is never shown again.
+
+    Raises:
+        TokenRequestError: an unknown tenant, region or role, or a lifetime out of range.
+    """
+    unknown = sorted(set(roles) - {role.value for role in Role})
+    if unknown or not roles:
+        raise TokenRequestError(
+            f"Unknown role {unknown[0]!r}; choose from {', '.join(Role)}."
+            if unknown
+            else "Name a role."
+        )
+    tenant = Tenant.objects.filter(slug=tenant_slug).first()
+    if tenant is None:
+        raise TokenRequestError(f"There is no tenant {tenant_slug!r}.")
+    own = set(TenantRegion.objects.filter(tenant=tenant).values_list("region", flat=True))
+    if not regions or not set(regions) <= own:
+        raise TokenRequestError(f"The tenant's regions are: {', '.join(sorted(own)) or 'none'}.")
+    if not timedelta() < lifetime <= MAX_LIFETIME:
+        raise TokenRequestError("A token lives between a second and 366 days.")
+    public_id = secrets.token_hex(_PUBLIC_BYTES)
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    ApiToken.objects.create(
+        public_id=public_id,
+        secret_hash=_hash(secret),
+        tenant=tenant,
+        regions=sorted(set(regions)),
+        roles=sorted(set(roles)),
+        expires_at=now + lifetime,
+        description=description,
+    )
+    return f"{_PREFIX}_{public_id}_{secret}"
+
+
+def authenticate(token: str, *, now: datetime) -> Credential:
+    """The credential behind a token; raises TokenInvalidError, the same for every cause."""
+    prefix, _, rest = token.partition("_")
+    public_id, _, secret = rest.partition("_")
+    found = (
+        ApiToken.objects.filter(public_id=public_id).first()
+        if prefix == _PREFIX and public_id.isalnum() and len(public_id) == 2 * _PUBLIC_BYTES
+        else None
+    )
+    stored = bytes(found.secret_hash) if found else bytes(32)
+    matches = hmac.compare_digest(stored, _hash(secret))
+    if found is None or not matches or found.revoked_at is not None or found.expires_at <= now:
+        raise TokenInvalidError("The bearer token is missing, unknown, expired or revoked.")
+    _touch(found, now)
+    return Credential(
+        actor=f"token:{found.public_id}",
+        tenant_id=found.tenant_id,
+        regions=tuple(found.regions),
+        roles=frozenset(Role(role) for role in found.roles),
+    )
+
+
+def revoke_token(public_id: str, *, now: datetime) -> bool:
+    """Revoke a token; False where there is no live token of that id."""
+    return bool(
+        ApiToken.objects.filter(public_id=public_id, revoked_at=None).update(revoked_at=now)
+    )
+
+
+def _touch(token: ApiToken, now: datetime) -> None:
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_RESOLUTION)
+    if token.last_used_at is None or token.last_used_at < now - _LAST_USED_RESOLUTION:
+        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

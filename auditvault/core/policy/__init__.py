@@ -1,0 +1,1 @@
+"""Rules as pure functions and tables: who may do what, and for which purpose."""

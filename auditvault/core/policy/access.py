@@ -1,0 +1,121 @@
+"""Who may do what: roles, the acts they allow, and the purposes that open content.
+
+Pure tables and checks. Storage of grants and tokens is in `auditvault.access`; so is the record of each act.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from auditvault.core.errors import AuditvaultError
+
+REASON_MIN_LENGTH = 15
+REASON_MAX_LENGTH = 2000
+# Words of a reason that say nothing count for nothing: at least this many different letters must be left.
+_REASON_MIN_DISTINCT = 6
+_CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}")
+
+
+class Role(StrEnum):
+    """What a person or token is cleared for, on one tenant in one region."""
+
+    INGEST = "ingest"
+    ENGINEER = "engineer"
+    INVESTIGATOR = "investigator"
+    AUDITOR = "auditor"
+
+
+class Act(StrEnum):
+    """Something that is allowed or refused."""
+
+    APPEND = "append"
+    READ_RECEIPT = "read_receipt"
+    READ_HEADERS = "read_headers"
+    READ_LOG = "read_log"
+    READ_ACCESS_LOG = "read_access_log"
+    RESOLVE_FULL = "resolve_full"
+
+
+ALLOWED: dict[Role, frozenset[Act]] = {
+    Role.INGEST: frozenset({Act.APPEND, Act.READ_RECEIPT}),
+    Role.ENGINEER: frozenset({Act.READ_HEADERS, Act.READ_RECEIPT}),
+    Role.INVESTIGATOR: frozenset({Act.READ_HEADERS, Act.READ_RECEIPT, Act.RESOLVE_FULL}),
+    Role.AUDITOR: frozenset(
+        {Act.READ_HEADERS, Act.READ_RECEIPT, Act.READ_LOG, Act.READ_ACCESS_LOG}
+    ),
+}
+
+
+class PurposeCode(StrEnum):
+    """Why content is looked at."""
+
+    INCIDENT = "INCIDENT"
+    COMPLAINT = "COMPLAINT"
+    DSAR = "DSAR"
+    AUDIT_SAMPLE = "AUDIT_SAMPLE"
+    REGULATOR = "REGULATOR"
+    LEGAL = "LEGAL"
+    SAFETY_REVIEW = "SAFETY_REVIEW"
+    BREAK_GLASS = "BREAK_GLASS"
+
+
+# Break-glass needs two people alerted and a review, which this version does not have: nobody may use it yet.
+PURPOSES: dict[Role, frozenset[PurposeCode]] = {
+    Role.INVESTIGATOR: frozenset(PurposeCode) - {PurposeCode.BREAK_GLASS},
+}
+
+
+class AccessDeniedError(AuditvaultError):
+    """The caller's roles do not allow the act."""
+
+    code = "access_denied"
+
+
+class PurposeError(AuditvaultError):
+    """The purpose is incomplete, or not allowed for the caller's role."""
+
+    code = "purpose_invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """Why somebody looks: a code, the case it belongs to, and a reason in their own words (sealed, not logged)."""
+
+    code: PurposeCode
+    case: str
+    reason: str
+
+
+def role_for(act: Act, roles: Collection[Role]) -> Role:
+    """The role of the caller's that allows `act`; raises AccessDeniedError where none does."""
+    for role in Role:
+        if role in roles and act in ALLOWED[role]:
+            return role
+    raise AccessDeniedError(f"None of your roles allows {act.value}.")
+
+
+def check_purpose(*, code: str, case: str, reason: str, role: Role) -> Purpose:
+    """A complete purpose that `role` may use.
+
+    Raises:
+        PurposeError: an unknown or disallowed code, a case that is no reference, a reason that says nothing.
+    """
+    if code not in PurposeCode.__members__ or PurposeCode(code) not in PURPOSES.get(
+        role, frozenset()
+    ):
+        raise PurposeError("This purpose code does not exist or is not allowed for your role.")
+    if not _CASE.fullmatch(case):
+        raise PurposeError(
+            "The case must be a reference such as INC-1234: letters, digits and . _ / # -"
+        )
+    words = " ".join(reason.split())
+    if not REASON_MIN_LENGTH <= len(words) <= REASON_MAX_LENGTH:
+        raise PurposeError(
+            f"The reason must have {REASON_MIN_LENGTH} to {REASON_MAX_LENGTH} characters."
+        )
+    if len({letter for letter in words.lower() if letter.isalpha()}) < _REASON_MIN_DISTINCT:
+        raise PurposeError("The reason must say in words why you look.")
+    return Purpose(code=PurposeCode(code), case=case, reason=words)

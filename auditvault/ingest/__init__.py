@@ -1,0 +1,1 @@
+"""What applications send: decoded, sealed and appended."""

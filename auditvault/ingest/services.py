@@ -1,0 +1,230 @@
+"""One request of interactions, from decoded spans to durable, chained, sealed records.
+
+Order, and what a crash leaves behind:
+
+1. Spans that are already recorded are recognised.             Crash: nothing.
+2. New subjects are committed, then new keys.                  Crash: names and keys without content; swept.
+3. Contents are sealed in memory.                              Crash: nothing.
+4. One region transaction: objects, headers, then the head is locked, entries and tiles are written, the head
+   moves, commit.                                              Crash before the commit: nothing of this request.
+5. The answer goes out.                                        Crash before: the sender repeats, step 1 finds it.
+
+Two requests with the same new span race to step 4. The second finds the first's rows once it holds the head,
+gives up its transaction and starts again at step 1.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+
+from auditvault.core.errors import AuditvaultError
+from auditvault.core.ids import id_text, instant_of, raw_uuid7s, uuid7, uuid7s
+from auditvault.core.interaction import Content, Interaction
+from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
+from auditvault.ingest.header import header_bytes
+from auditvault.ingest.repeats import Draft, settle_repeats
+from auditvault.ledger.copying import Row
+from auditvault.ledger.logs import log_ref
+from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.ledger.services import Pending, append
+from auditvault.traces.services import encode_row, known_spans, projection, write_headers
+from auditvault.vault.sealing import Sealer, recall_shared
+from auditvault.vault.services import lookup_tag, make_sealer
+from auditvault.vault.subjects import Identifier, resolve_subjects
+
+ENTRY_TYPE = "interaction.recorded"
+_MAX_ATTEMPTS = 5
+
+
+class ConcurrentRepeatError(AuditvaultError):
+    """Another request kept recording the same spans; the sender may try again."""
+
+    code = "concurrent_repeat"
+
+
+class _RepeatedMeanwhileError(Exception):
+    """Another request recorded one of these spans between the look and the lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingested:
+    """What became of a request's spans."""
+
+    recorded: tuple[UUID, ...]
+    repeated: int
+
+
+def ingest(
+    *,
+    region: str,
+    tenant_id: UUID,
+    source: str,
+    interactions: Sequence[Interaction],
+    received_at: datetime,
+) -> Ingested:
+    """Record interactions that one credential sent; returns once they are durable.
+
+    `source` is the producer as it stands in entries: a credential's id, never a name.
+
+    Raises:
+        ConcurrentRepeatError: the same spans kept arriving at the same time.
+    """
+    # Record ids carry milliseconds: the instant is cut to what can be read back from them.
+    at = instant_of(uuid7(received_at))
+    for _attempt in range(_MAX_ATTEMPTS):
+        try:
+            return _ingest_once(region, tenant_id, source, interactions, at)
+        except _RepeatedMeanwhileError:
+            continue
+    raise ConcurrentRepeatError("The same spans are being recorded by another request.")
+
+
+def _ingest_once(
+    region: str, tenant_id: UUID, source: str, interactions: Sequence[Interaction], at: datetime
+) -> Ingested:
+    log = log_ref(region, tenant_id, "interactions", settings.LOG_HOST)
+    tag_of = partial(_tag, region, tenant_id)
+    drafts = _with_subjects(region, tenant_id, interactions, at)
+    trace_ids = {draft.interaction.trace_id for draft in drafts}
+    with tenant_scope(region_alias(region), tenant_id) as connection:
+        seen = known_spans(connection, trace_ids)
+        fresh = settle_repeats(connection, drafts, seen, tag_of)
+    if not fresh:
+        return Ingested(recorded=(), repeated=len(drafts))
+    sealer = _sealer(region, tenant_id, fresh, at)
+    header_rows, pending = _compose(sealer, tenant_id, source, fresh, at)
+    with tenant_scope(region_alias(region), tenant_id) as connection:
+        sealer.write(connection, at)
+        write_headers(connection, header_rows, at)
+        own = {draft.record_id for draft in fresh}
+
+        def refuse_repeats() -> None:
+            now_known = known_spans(connection, {draft.interaction.trace_id for draft in fresh})
+            for draft in fresh:
+                if set(now_known.get(draft.key, ())) - own - set(seen.get(draft.key, ())):
+                    raise _RepeatedMeanwhileError
+
+        append(connection, log=log, pending=pending, once_locked=refuse_repeats)
+    sealer.committed()
+    return Ingested(
+        recorded=tuple(draft.record_id for draft in fresh), repeated=len(drafts) - len(fresh)
+    )
+
+
+def _with_subjects(
+    region: str, tenant_id: UUID, interactions: Sequence[Interaction], at: datetime
+) -> list[Draft]:
+    """Give each interaction its subject: its user, else its trace's here, else its session, else its trace."""
+    named = [_names(interaction) for interaction in interactions]
+    by_trace: dict[bytes, tuple[Identifier | None, Identifier | None]] = {}
+    aliases: dict[Identifier, Identifier] = {}
+    for interaction, (users, sessions) in zip(interactions, named, strict=True):
+        user, session = by_trace.get(interaction.trace_id, (None, None))
+        user, session = user or next(iter(users), None), session or next(iter(sessions), None)
+        by_trace[interaction.trace_id] = user, session
+        aliases.update(dict.fromkeys(users[1:], users[0]) if len(users) > 1 else {})
+    chosen: list[Identifier] = []
+    for interaction, (users, sessions) in zip(interactions, named, strict=True):
+        trace_user, trace_session = by_trace[interaction.trace_id]
+        owner = users[0] if users else trace_user
+        session = sessions[0] if sessions else trace_session
+        if owner and session:
+            aliases.setdefault(session, owner)
+        chosen.append(owner or session or Identifier("trace", interaction.trace_id.hex()))
+    for picked in set(chosen):
+        aliases.pop(picked, None)
+    subjects = resolve_subjects(
+        region=region, tenant_id=tenant_id, identifiers=set(chosen), aliases=aliases, at=at
+    )
+    record_ids = uuid7s(at, len(interactions))
+    return [
+        Draft(interaction, next(record_ids), subjects[identifier], names_user=bool(users))
+        for interaction, identifier, (users, _) in zip(interactions, chosen, named, strict=True)
+    ]
+
+
+def _names(interaction: Interaction) -> tuple[list[Identifier], list[Identifier]]:
+    """The users and the sessions that a span names, best first."""
+    users = [Identifier("user", value) for kind, value in interaction.identifiers if kind == "user"]
+    sessions = [
+        Identifier("session", value) for kind, value in interaction.identifiers if kind == "session"
+    ]
+    return users, sessions
+
+
+def _tag(region: str, tenant_id: UUID, digest: bytes) -> bytes:
+    return lookup_tag(region=region, tenant_id=tenant_id, content_sha256=digest)
+
+
+def _sealer(region: str, tenant_id: UUID, fresh: list[Draft], at: datetime) -> Sealer:
+    subjects = {draft.subject_id for draft in fresh}
+    sealer = make_sealer(region=region, tenant_id=tenant_id, subjects=subjects, at=at)
+    shared = {
+        content.digest: sealer.tag(content.digest)
+        for draft in fresh
+        for content in draft.interaction.contents
+        if content.owner == "tenant"
+    }
+    recall_shared(
+        region=region,
+        tenant_id=tenant_id,
+        tenant_subject=sealer.tenant_subject,
+        digests=shared,
+    )
+    return sealer
+
+
+def _compose(
+    sealer: Sealer, tenant_id: UUID, source: str, fresh: list[Draft], at: datetime
+) -> tuple[list[Row], list[Pending]]:
+    ids = raw_uuid7s(at, sum(len(draft.interaction.contents) for draft in fresh))
+    openings = os.urandom(OPENING_SIZE * len(fresh))
+    rows: list[Row] = []
+    pending: list[Pending] = []
+    for position, draft in enumerate(fresh):
+        record_id = draft.record_id
+        header = dict(draft.interaction.header)
+        header["id"] = str(record_id)
+        if draft.revises is not None:
+            header["revision"] = draft.revision
+            header["revises"] = str(draft.revises)
+        header["contents"] = [
+            _sealed(sealer, draft, content, next(ids)) for content in draft.interaction.contents
+        ]
+        body = header_bytes(header)
+        opening = openings[position * OPENING_SIZE : (position + 1) * OPENING_SIZE]
+        projected = projection(header, tenant_id=tenant_id, record_id=record_id, recorded_at=at)
+        rows.append(encode_row(projected, opening, body))
+        commitment = header_commitment(opening, ENTRY_TYPE, body)
+        pending.append(Pending(record_id.bytes, ENTRY_TYPE, source, commitment))
+    return rows, pending
+
+
+def _sealed(
+    sealer: Sealer, draft: Draft, content: Content, object_id: bytes
+) -> dict[str, str | int]:
+    tenant_owned = content.owner == "tenant"
+    ref = sealer.seal(
+        subject_id=sealer.tenant_subject if tenant_owned else draft.subject_id.bytes,
+        record_id=draft.record_id.bytes,
+        object_id=object_id,
+        role=content.role,
+        body=content.body,
+        digest=content.digest,
+    )
+    for role, claimed in draft.interaction.claims:
+        if role == content.role:
+            sealer.alias(bytes.fromhex(claimed), ref.object_id)
+    return {
+        "role": content.role,
+        "object": id_text(ref.object_id),
+        "commitment": ref.commitment.hex(),
+        "size_bytes": ref.size_bytes,
+    }

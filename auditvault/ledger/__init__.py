@@ -1,0 +1,1 @@
+"""The append-only log: appending, reading and proving. It knows positions and commitments, never content."""

@@ -1,0 +1,79 @@
+"""Which log: one for each (tenant, region, kind)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID, uuid4
+
+from auditvault.core.errors import AuditvaultError
+from auditvault.ledger.scope import region_alias, tenant_scope
+
+LOG_KINDS = ("interactions", "access", "admin")
+PARTITION_ENTRIES = 262_144
+
+
+class LogNotFoundError(AuditvaultError):
+    """The tenant has no such log in this region."""
+
+    code = "log_not_found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRef:
+    """A log: its number inside the region's database, and the origin that everybody knows it by."""
+
+    log_id: int
+    tenant_id: UUID
+    origin: str
+    kind: str
+    partition_entries: int = PARTITION_ENTRIES
+
+
+def open_log(
+    *,
+    region: str,
+    tenant_id: UUID,
+    kind: str,
+    log_host: str,
+    partition_entries: int = PARTITION_ENTRIES,
+) -> LogRef:
+    """The tenant's log of `kind` in `region`, opened on first use.
+
+    The origin holds no tenant name, because witnesses see it. Safe to call by many at once.
+    """
+    if kind not in LOG_KINDS:
+        raise ValueError("no such kind of log")
+    with tenant_scope(region_alias(region), tenant_id) as connection:
+        connection.execute(
+            "SELECT ledger_open_log(%s, %s, %s)",
+            (kind, f"{log_host}/{region}/{uuid4()}", partition_entries),
+        )
+    found = [log for log in tenant_logs(region=region, tenant_id=tenant_id) if log.kind == kind]
+    if not found:
+        raise LogNotFoundError("The log could not be opened.")
+    return found[0]
+
+
+@lru_cache(maxsize=4096)
+def log_ref(region: str, tenant_id: UUID, kind: str, log_host: str) -> LogRef:
+    """`open_log`, remembered: a log's number and origin never change."""
+    return open_log(region=region, tenant_id=tenant_id, kind=kind, log_host=log_host)
+
+
+def tenant_logs(*, region: str, tenant_id: UUID) -> list[LogRef]:
+    """Every log the tenant has in the region, oldest first."""
+    with tenant_scope(region_alias(region), tenant_id) as connection:
+        rows = connection.execute(
+            "SELECT log_id, origin, kind, partition_entries FROM ledger_log ORDER BY log_id"
+        ).fetchall()
+    return [
+        LogRef(
+            log_id=log_id,
+            tenant_id=tenant_id,
+            origin=origin,
+            kind=kind,
+            partition_entries=per_partition,
+        )
+        for log_id, origin, kind, per_partition in rows
+    ]

@@ -1,0 +1,1 @@
+"""Headers of interactions: span trees and search. Content is not here; see `vault`."""

@@ -1,0 +1,1 @@
+"""Wrapped keys, in a database of their own. Only `vault` comes here."""

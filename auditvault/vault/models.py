@@ -1,0 +1,73 @@
+"""Tables of the vault: ciphertext and keyed tags. Schema and partitions stand in `sql/`. Private to this app."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Subject(models.Model):
+    """A data subject, a session without a known person, or the tenant itself."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "subject_id")
+    tenant_id = models.UUIDField()
+    subject_id = models.UUIDField()
+    kind = models.TextField()
+    state = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_subject"
+
+
+class Identifier(models.Model):
+    """A keyed tag of something that names a subject, with the name itself sealed beside it."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "kind", "tag")
+    tenant_id = models.UUIDField()
+    kind = models.TextField()
+    tag = models.BinaryField()
+    subject_id = models.UUIDField()
+    object_id = models.UUIDField(null=True)
+    key_id = models.UUIDField(null=True)
+    wrapped_cek = models.BinaryField(null=True)
+    envelope = models.BinaryField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_identifier"
+
+
+class VaultObject(models.Model):
+    """One sealed content of one subject."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "object_id")
+    tenant_id = models.UUIDField()
+    object_id = models.UUIDField()
+    record_id = models.UUIDField()
+    subject_id = models.UUIDField()
+    key_id = models.UUIDField()
+    data_class = models.TextField()
+    role = models.TextField()
+    version = models.IntegerField()
+    tag = models.BinaryField()
+    wrapped_cek = models.BinaryField()
+    envelope = models.BinaryField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_object"
+
+
+class TagAlias(models.Model):
+    """A further hash under which an object is found."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "tag", "object_id")
+    tenant_id = models.UUIDField()
+    tag = models.BinaryField()
+    object_id = models.UUIDField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_tag_alias"
