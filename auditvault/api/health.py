@@ -1,0 +1,76 @@
+"""`/healthz`: this process runs. `/readyz`: it can do its work. `/metrics`: figures, none of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from django.conf import settings
+from django.db import connections
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from auditvault.api.problems import UNAVAILABLE, headers_for
+from auditvault.evidence.jobs import last_runs
+
+
+def healthz(_request: HttpRequest) -> HttpResponse:
+    """The process answers."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """Every database this process needs answers; 503 and which one does not, otherwise."""
+    checks = dict(_database_checks())
+    ready = all(value == "ok" for value in checks.values())
+    status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    body = {"ready": ready, "checks": checks}
+    return JsonResponse(body, status=int(status), headers=headers_for(status))
+
+
+def _database_checks() -> Iterator[tuple[str, str]]:
+    needed = ["default"]
+    needed += [f"{kind}_{region}" for region in settings.REGIONS for kind in ("region", "keys")]
+    for alias in needed:
+        try:
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SELECT 1")
+            yield alias, "ok"
+        except UNAVAILABLE:
+            yield alias, "unavailable"
+
+
+class _Figures:
+    """Collected when asked for: what stands in the databases, the same for every process."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Log sizes by region and kind, and the age and outcome of scheduled jobs."""
+        size = GaugeMetricFamily(
+            "auditvault_log_entries", "Entries in all logs of a kind.", labels=["region", "kind"]
+        )
+        ok = GaugeMetricFamily(
+            "auditvault_job_ok", "1 where the job's last run succeeded.", labels=["region", "job"]
+        )
+        finished = GaugeMetricFamily(
+            "auditvault_job_finished_timestamp_seconds",
+            "When the job's last run ended, Unix time.",
+            labels=["region", "job"],
+        )
+        for region in settings.REGIONS:
+            with connections[f"region_{region}"].cursor() as cursor:
+                cursor.execute("SELECT kind, size FROM ledger_sizes()")
+                for kind, entries in cursor.fetchall():
+                    size.add_metric([region, kind], float(entries))
+            for run in last_runs(region):
+                ok.add_metric([region, run.name], float(run.outcome == "ok"))
+                finished.add_metric([region, run.name], run.finished_at.timestamp())
+        yield from (size, ok, finished)
+
+
+def metrics(_request: HttpRequest) -> HttpResponse:
+    """Prometheus text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

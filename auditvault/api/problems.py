@@ -1,0 +1,156 @@
+"""Errors as RFC 9457 problem documents: the one place where an error becomes a status."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, JsonResponse
+from psycopg_pool import PoolTimeout
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from auditvault.core.errors import AuditvaultError
+
+log = logging.getLogger("auditvault.api")
+RETRY_AFTER_SECONDS = 5
+CONTENT_TYPE = "application/problem+json"
+
+_STATUS = {
+    "token_invalid": HTTPStatus.UNAUTHORIZED,
+    "access_denied": HTTPStatus.FORBIDDEN,
+    "region_denied": HTTPStatus.FORBIDDEN,
+    "access_not_recorded": HTTPStatus.SERVICE_UNAVAILABLE,
+    "region_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "key_provider_failed": HTTPStatus.SERVICE_UNAVAILABLE,
+    "concurrent_repeat": HTTPStatus.SERVICE_UNAVAILABLE,
+    "content_not_found": HTTPStatus.NOT_FOUND,
+    "trace_not_found": HTTPStatus.NOT_FOUND,
+    "entry_not_found": HTTPStatus.NOT_FOUND,
+    "log_not_found": HTTPStatus.NOT_FOUND,
+    "purpose_invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "content_hash_invalid": HTTPStatus.BAD_REQUEST,
+    "cursor_invalid": HTTPStatus.BAD_REQUEST,
+    "proof_out_of_range": HTTPStatus.BAD_REQUEST,
+    "region_required": HTTPStatus.BAD_REQUEST,
+    "unsupported_encoding": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "otlp_undecodable": HTTPStatus.BAD_REQUEST,
+    "interaction_invalid": HTTPStatus.BAD_REQUEST,
+}
+
+# What a database that is down, full, starting or overloaded raises: the caller may come back.
+UNAVAILABLE = (DatabaseError, psycopg.Error, PoolTimeout, OSError)
+
+
+def status_of(error: AuditvaultError) -> HTTPStatus:
+    """The status an error of ours is answered with; an unknown one is our fault, and says to come back."""
+    if error.code in _STATUS:
+        return _STATUS[error.code]
+    for kind in type(error).__mro__:
+        code = getattr(kind, "code", None)
+        if code in _STATUS:
+            return _STATUS[code]
+    return HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def problem(status: HTTPStatus, code: str, detail: str, **extra: Any) -> dict[str, Any]:
+    """The members of a problem document."""
+    return {
+        "type": f"urn:auditvault:problem:{code}",
+        "title": status.phrase,
+        "status": int(status),
+        "code": code,
+        "detail": detail,
+        **extra,
+    }
+
+
+def headers_for(status: HTTPStatus) -> dict[str, str]:
+    """Headers that go with a status: when to come back, how to authenticate."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}
+    return {}
+
+
+def problem_response(error: Exception, _context: dict[str, Any]) -> Response | None:
+    """Django REST framework's exception handler."""
+    found = describe(error)
+    if found is None:
+        return None
+    status, code, detail, extra = found
+    body = problem(status, code, detail, **extra)
+    return Response(
+        body, status=int(status), headers=headers_for(status), content_type=CONTENT_TYPE
+    )
+
+
+def describe(  # noqa: PLR0911  # one line a kind of error
+    error: Exception,
+) -> tuple[HTTPStatus, str, str, dict[str, Any]] | None:
+    """Status, code, detail and further members of an error; None for one that nobody foresaw."""
+    if isinstance(error, AuditvaultError):
+        return status_of(error), error.code, error.message, {}
+    if isinstance(error, UNAVAILABLE):
+        log.warning("a database is unavailable", exc_info=error)
+        detail = "A database of this service cannot be reached or written. Try again later."
+        return HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", detail, {}
+    if isinstance(error, exceptions.ValidationError):
+        detail = "The request does not have the documented form; see `errors`."
+        return HTTPStatus.BAD_REQUEST, "request_invalid", detail, {"errors": error.get_codes()}
+    if isinstance(error, Http404):
+        return HTTPStatus.NOT_FOUND, "not_found", "There is nothing here.", {}
+    if isinstance(error, PermissionDenied):
+        return HTTPStatus.FORBIDDEN, "access_denied", "You may not do this.", {}
+    if isinstance(error, exceptions.APIException):
+        status = HTTPStatus(error.status_code)
+        code = str(getattr(error, "default_code", "request_refused"))
+        return status, code, status.description or status.phrase, {}
+    return None
+
+
+def json_problem(error: Exception) -> JsonResponse:
+    """The same for views outside Django REST framework; anything unforeseen is 503, never 500."""
+    found = describe(error)
+    if found is None:
+        log.error("unforeseen error", exc_info=error)
+        found = (
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "internal_error",
+            "Something failed here. Try again later.",
+            {},
+        )
+    status, code, detail, extra = found
+    return JsonResponse(
+        problem(status, code, detail, **extra),
+        status=int(status),
+        headers=headers_for(status),
+        content_type=CONTENT_TYPE,
+    )
+
+
+def server_error(_request: HttpRequest) -> JsonResponse:
+    """Django's handler of what no view caught."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return JsonResponse(
+        problem(status, "internal_error", "Something failed here. Try again later."),
+        status=int(status),
+        headers=headers_for(status),
+        content_type=CONTENT_TYPE,
+    )
+
+
+def not_found(_request: HttpRequest, _error: Exception | None = None) -> JsonResponse:
+    """Django's handler of an unknown path."""
+    status = HTTPStatus.NOT_FOUND
+    return JsonResponse(
+        problem(status, "not_found", "There is nothing here."),
+        status=int(status),
+        content_type=CONTENT_TYPE,
+    )

@@ -1,0 +1,25 @@
+"""Paths of the machine interface (design section 7)."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
+
+from auditvault.api import health, otlp, views
+
+urlpatterns = [
+    path("v1/traces", otlp.traces, name="otlp-traces"),
+    path("api/v1/traces/search", views.TraceSearchView.as_view()),
+    path("api/v1/traces/<str:trace_id>", views.TraceView.as_view()),
+    path("api/v1/resolve", views.ResolveView.as_view()),
+    path("api/v1/receipts/<uuid:interaction_id>", views.ReceiptView.as_view()),
+    path("api/v1/logs", views.LogsView.as_view()),
+    path("api/v1/logs/<int:log_id>/checkpoint", views.CheckpointView.as_view()),
+    path("api/v1/logs/<int:log_id>/entries", views.EntriesView.as_view()),
+    path("api/v1/logs/<int:log_id>/proof/inclusion", views.InclusionProofView.as_view()),
+    path("api/v1/logs/<int:log_id>/proof/consistency", views.ConsistencyProofView.as_view()),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+]

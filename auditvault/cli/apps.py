@@ -1,0 +1,13 @@
+"""The cli app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class CliConfig(AppConfig):
+    """The command line."""
+
+    name = "auditvault.cli"
+    label = "cli"
+    default_auto_field = "django.db.models.BigAutoField"

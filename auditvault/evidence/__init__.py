@@ -1,0 +1,1 @@
+"""What an auditor takes away: verification of the log, and its schedule."""
