@@ -1,0 +1,72 @@
+# make up      everything on this machine, in the foreground     (AUDITVAULT_HOME, AUDITVAULT_PORT)
+# make test    everything the tests need, and the tests           (ARGS: pytest's arguments)
+# make check   linters, types, import rules, migrations
+# make bench   the benchmarks                                     (ARGS: theirs)
+# make clean   removes .venv and var/
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: up test check bench clean browser
+
+# The first Python on the path that is new enough and not too new.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+LOCKED := --require-hashes --only-binary :all:
+ARGS ?=
+
+up: $(VENV)/.runtime
+	@exec $(BIN)/auditvault up $(ARGS)
+
+test: $(VENV)/.dev browser
+	$(BIN)/python -m pytest $(ARGS)
+
+# Settings refuse to start without their variables; these checks connect to nothing.
+STATIC := env AUDITVAULT_SECRET_KEY_FILE=pyproject.toml AUDITVAULT_POOL_TIMEOUT_SECONDS=1 \
+	AUDITVAULT_CONTROL_URL=postgresql://none@127.0.0.1:1/none AUDITVAULT_REGIONS=eu \
+	AUDITVAULT_REGION_EU_URL=postgresql://none@127.0.0.1:1/none \
+	AUDITVAULT_KEYS_EU_URL=postgresql://none@127.0.0.1:1/none
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(STATIC) $(BIN)/mypy auditvault settings
+	$(BIN)/lint-imports
+	$(STATIC) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Servers that run as another user may have their files outside var/, where a link names them.
+clean:
+	@case "$$(readlink var/servers)" in */auditvault-servers-*) rm -rf "$$(readlink var/servers)";; esac
+	rm -rf $(VENV) var
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "auditvault needs Python 3.11, 3.12 or 3.13 (set PYTHON=...)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than what it was installed from: nothing is asked of the network once it stands.
+$(VENV)/.runtime: deploy/lock/runtime.txt deploy/lock/build.txt pyproject.toml | $(BIN)/python
+	@echo "installing from deploy/lock/runtime.txt (half a minute, once)"
+	@$(PIP) $(LOCKED) -r deploy/lock/runtime.txt -r deploy/lock/build.txt
+	@$(PIP) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/.dev: deploy/lock/dev.txt $(VENV)/.runtime
+	@echo "installing from deploy/lock/dev.txt"
+	@$(PIP) $(LOCKED) -r deploy/lock/dev.txt
+	@touch $@
+
+# The console's tests look at it in a real browser.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| command -v google-chrome >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	else \
+		echo "the console's tests need Chromium: install the package chromium" >&2; exit 1; \
+	fi

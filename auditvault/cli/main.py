@@ -1,0 +1,95 @@
+"""The `auditvault` command: `up` without Django, everything else a management command.
+
+A command typed in another shell finds the running instance by the files that `up` leaves in its
+home. Variables that are already set win over them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pkgutil
+import sys
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+
+import auditvault
+from auditvault.cli.up.home import Home, default_home, project_root
+
+COULD_NOT_RUN = 2
+# What changes a schema runs as the owner, the signer as itself, all others as the operator.
+_PURPOSES = {"migrate": "owner", "migrate_all": "owner", "signer": "signer"}
+_USAGE = """\
+usage: auditvault COMMAND [options]
+
+  up          start everything on this machine and stay in the foreground
+{commands}
+
+`auditvault COMMAND --help` describes a command.
+AUDITVAULT_HOME names the instance (default: var/)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status: 2 where it could not be run at all."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in {"-h", "--help"}:
+        print(_USAGE.format(commands="\n".join(f"  {name}" for name in _own_commands())))
+        return 0 if words else COULD_NOT_RUN
+    if words[0] in {"-V", "--version", "version"}:
+        print(auditvault.__version__)
+        return 0
+    if words[0] == "up":
+        from auditvault.cli.up.command import main as up
+
+        return up(words[1:])
+    return _manage(words)
+
+
+def adopt_instance(command: str, environment: MutableMapping[str, str]) -> None:
+    """Complete `environment` with what the instance in its home left for this command."""
+    path = Path(environment.get("AUDITVAULT_HOME") or default_home()).expanduser().resolve()
+    environment["AUDITVAULT_HOME"] = str(path)
+    environment.setdefault("DJANGO_SETTINGS_MODULE", "settings.dev")
+    if "AUDITVAULT_CONTROL_URL" in environment:
+        return
+    home = Home(path=path)
+    purpose = _PURPOSES.get(command)
+    source = home.environment_file(purpose) if purpose else home.env_file
+    try:
+        stored = json.loads(source.read_text())
+    except (OSError, ValueError):
+        return
+    for name, value in stored.items():
+        environment.setdefault(name, value)
+
+
+def _manage(words: list[str]) -> int:
+    adopt_instance(words[0], os.environ)
+    if str(project_root()) not in sys.path:
+        sys.path.insert(0, str(project_root()))
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import ManagementUtility
+
+    try:
+        ManagementUtility(["auditvault", *words]).execute()
+    except ImproperlyConfigured as error:
+        home = os.environ["AUDITVAULT_HOME"]
+        print(f"auditvault: {error}\nNo running instance was found in {home}.", file=sys.stderr)
+        return COULD_NOT_RUN
+    return 0
+
+
+def _own_commands() -> list[str]:
+    """Our management commands, found without importing Django."""
+    folder = Path(auditvault.__file__).parent
+    found = {
+        module.name
+        for commands in folder.glob("**/management/commands")
+        for module in pkgutil.iter_modules([str(commands)])
+        if not module.name.startswith("_")
+    }
+    return sorted(found - {"up"})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

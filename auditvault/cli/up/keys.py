@@ -1,0 +1,138 @@
+"""The instance's secrets: made once, on the first start, and never replaced.
+
+A root key that is gone takes the payloads with it, so once an instance holds data a missing secret
+is reported and not made anew. This is the file provider of an evaluation: production keeps its keys
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from auditvault.cli.up.files import write_private
+from auditvault.cli.up.provision import ROLES, Role
+from auditvault.core.errors import AuditvaultError
+
+_ED25519 = b"\x01"  # signature type of C2SP signed-note
+
+
+class SecretError(AuditvaultError):
+    """A secret that must be there is missing or unreadable."""
+
+    code: ClassVar[str] = "secret_missing"
+
+
+class SecretStore:
+    """Files in one 0700 directory, each 0600."""
+
+    def __init__(self, directory: Path, *, may_create: bool) -> None:
+        """`may_create` is true until the instance holds data."""
+        self._directory = directory
+        self._may_create = may_create
+
+    @property
+    def django_key_file(self) -> Path:
+        """Django's SECRET_KEY."""
+        return self._directory / "django_secret_key"
+
+    @property
+    def signer_key_file(self) -> Path:
+        """The Ed25519 key that signs checkpoints, PEM of PKCS#8."""
+        return self._directory / "signer.pem"
+
+    @property
+    def vkeys_file(self) -> Path:
+        """The public half of the signer's key, one C2SP vkey a line."""
+        return self._directory / "log_vkeys"
+
+    def root_key_file(self, region: str) -> Path:
+        """The region's root key: 32 bytes as hex."""
+        return self._directory / f"root_key_{region}"
+
+    def superuser_password(self) -> str:
+        """The embedded server's superuser; raises SecretError."""
+        return self._password("postgres_superuser_password")
+
+    def role_passwords(self) -> dict[Role, str]:
+        """A random password for each role; raises SecretError."""
+        return {role: self._password(f"{role}_password") for role in ROLES}
+
+    def ensure(self, *, regions: Sequence[str], new_regions: Sequence[str], log_host: str) -> None:
+        """Make what is missing; `new_regions` hold no data yet. Raises SecretError."""
+        self._read_or_make(self.django_key_file, lambda: secrets.token_urlsafe(64))
+        for region in regions:
+            self._read_or_make(
+                self.root_key_file(region),
+                lambda: secrets.token_hex(32),
+                may_create=self._may_create or region in new_regions,
+            )
+        pem = self._read_or_make(self.signer_key_file, _new_signer_key)
+        public = _public_key(pem, self.signer_key_file)
+        write_private(self.vkeys_file, vkey(log_host, public) + "\n")
+
+    def trust_file_content(self, *, regions: Sequence[str], log_host: str) -> str:
+        """A trust file (docs/spec/receipt.md section 2) for this instance's logs."""
+        public = _public_key(self.signer_key_file.read_text(), self.signer_key_file)
+        origins = [f"{log_host}/{region}/*" for region in regions]
+        trust: Mapping[str, object] = {
+            "logs": [{"public_key": base64.b64encode(public).decode(), "origins": origins}]
+        }
+        return json.dumps(trust, indent=2) + "\n"
+
+    def _password(self, name: str) -> str:
+        return self._read_or_make(self._directory / name, lambda: secrets.token_urlsafe(32))
+
+    def _read_or_make(
+        self, path: Path, make: Callable[[], str], *, may_create: bool | None = None
+    ) -> str:
+        try:
+            content = path.read_text().strip()
+        except FileNotFoundError:
+            content = ""
+        except OSError as error:
+            raise SecretError(f"{path} cannot be read: {error.strerror}") from error
+        if content:
+            return content
+        if not (self._may_create if may_create is None else may_create):
+            raise SecretError(
+                f"{path} is missing, but this instance already holds data: "
+                "bring it back from its backup"
+            )
+        content = make()
+        write_private(path, content + "\n")
+        return content
+
+
+def vkey(name: str, public_key: bytes) -> str:
+    """A C2SP verifier key: name, key ID, base64 of type and key (docs/spec/checkpoint.md)."""
+    material = _ED25519 + public_key
+    key_id = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
+    return f"{name}+{key_id.hex()}+{base64.b64encode(material).decode()}"
+
+
+def _new_signer_key() -> str:
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem.decode().strip()
+
+
+def _public_key(pem: str, path: Path) -> bytes:
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except ValueError as error:
+        raise SecretError(f"{path} does not hold a private key in PEM") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SecretError(f"{path} does not hold an Ed25519 key")
+    return key.public_key().public_bytes_raw()

@@ -1,0 +1,1 @@
+../../auditvault/cli/up/sql/roles.sql

@@ -1,0 +1,97 @@
+"""Each process is told what it needs, and nothing that it does not need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auditvault.cli.up.environment import Site, child_environment
+from auditvault.cli.up.provision import connecting_roles
+
+REGIONS = ("eu", "us")
+
+
+def url(database, role):
+    return f"postgresql://auditvault_{role}:pw-{role}@/{database}?host=%2Fs&port=5"
+
+
+SITE = Site(
+    home=Path("/home"),
+    port=8000,
+    regions=REGIONS,
+    urls={
+        database: {role: url(database, role) for role in ("owner", *roles)}
+        for database, roles in connecting_roles(REGIONS).items()
+    },
+    broker_url="redis+socket:///s/broker.sock",
+)
+
+
+def environment(purpose, **options):
+    return child_environment(purpose, SITE, **{"inherited": {}} | options)
+
+
+def passwords(found):
+    roles = ("owner", "app", "retention", "signer")
+    return {role for role in roles if any(f":pw-{role}@" in value for value in found.values())}
+
+
+@pytest.mark.parametrize(
+    ("purpose", "roles"),
+    [
+        ("web", {"app"}),
+        ("worker", {"app", "retention"}),
+        ("beat", set()),
+        ("signer", {"signer"}),
+        ("owner", {"owner"}),
+        ("operator", {"app", "retention", "signer"}),
+    ],
+)
+def test_a_process_holds_the_passwords_of_its_own_roles_only(purpose, roles):
+    assert passwords(environment(purpose)) == roles
+
+
+@pytest.mark.parametrize("purpose", ["web", "worker", "beat", "owner", "operator"])
+def test_only_the_signer_is_told_where_its_key_lies(purpose):
+    assert "AUDITVAULT_SIGNER_KEY_FILE" in environment("signer")
+    assert not any("SIGNER_KEY" in name for name in environment(purpose))
+
+
+@pytest.mark.parametrize("purpose", ["beat", "signer", "owner"])
+def test_a_process_that_opens_no_payload_is_told_no_root_key(purpose):
+    assert not any("ROOT_KEY" in name for name in environment(purpose))
+
+
+def test_a_worker_knows_its_own_region_only():
+    found = environment("worker", regions=("eu",))
+
+    assert found["AUDITVAULT_REGIONS"] == "eu"
+    assert found["AUDITVAULT_REGION_EU_URL"] == url("region_eu", "app")
+    assert found["AUDITVAULT_KEYS_RETENTION_EU_URL"] == url("keys_eu", "retention")
+    assert not any("_US_" in name for name in found)
+    assert not any("region_us" in value or "keys_us" in value for value in found.values())
+
+
+def test_an_address_that_is_not_used_carries_no_password():
+    found = environment("signer")
+
+    assert found["AUDITVAULT_KEYS_EU_URL"] == (
+        "postgresql://auditvault_signer@/keys_eu?host=%2Fs&port=5"
+    )
+
+
+def test_nothing_of_the_shell_goes_along_unless_it_is_meant_to():
+    shell = {
+        "PATH": "/bin",
+        "LC_ALL": "C.UTF-8",
+        "AUDITVAULT_LOG_LEVEL": "DEBUG",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "DATABASE_URL": "postgresql://admin:x@/postgres",
+        "PYTHONSTARTUP": "/tmp/x",
+        "AUDITVAULT_SIGNER_KEY_FILE": "/x",
+    }
+
+    found = environment("web", inherited=shell)
+
+    assert {name for name in shell if name in found} == {"PATH", "LC_ALL", "AUDITVAULT_LOG_LEVEL"}

@@ -1,0 +1,115 @@
+"""Secrets are made once and never replaced."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from auditvault.cli.up.keys import SecretError, SecretStore, vkey
+from auditvault.core.tlog.note import NoteVerifier
+
+
+@pytest.fixture
+def directory(home):
+    path = home / "secrets"
+    path.mkdir(mode=0o700)
+    return path
+
+
+def store(directory, *, may_create=True):
+    return SecretStore(directory, may_create=may_create)
+
+
+def ensure(made, **changes):
+    options = {"regions": ("eu", "us"), "new_regions": (), "log_host": "log.example"}
+    made.ensure(**options | changes)
+
+
+def contents(directory):
+    return {path.name: path.read_text() for path in directory.iterdir()}
+
+
+def test_a_second_start_finds_the_first_ones_secrets(directory):
+    ensure(store(directory))
+    store(directory).role_passwords()
+    before = contents(directory)
+
+    ensure(store(directory, may_create=False))
+    store(directory, may_create=False).role_passwords()
+
+    assert contents(directory) == before
+
+
+def test_every_secret_is_for_its_owner_only(directory):
+    ensure(store(directory))
+    store(directory).role_passwords()
+    store(directory).superuser_password()
+
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
+
+
+def test_no_two_secrets_are_alike(directory):
+    ensure(store(directory))
+    store(directory).role_passwords()
+
+    found = contents(directory)
+
+    assert len(set(found.values())) == len(found)
+
+
+def test_a_root_key_is_32_bytes_as_hex(directory):
+    ensure(store(directory))
+
+    assert len(bytes.fromhex(store(directory).root_key_file("eu").read_text())) == 32
+
+
+@pytest.mark.parametrize("name", ["root_key_eu", "signer.pem", "django_secret_key"])
+def test_a_secret_that_is_lost_is_not_made_anew_under_data(directory, name):
+    ensure(store(directory))
+    (directory / name).unlink()
+
+    with pytest.raises(SecretError, match=name):
+        ensure(store(directory, may_create=False))
+
+    assert not (directory / name).exists()
+
+
+def test_a_region_that_is_new_gets_its_key_later(directory):
+    ensure(store(directory))
+
+    ensure(store(directory, may_create=False), regions=("eu", "us", "ch"), new_regions=("ch",))
+
+    assert store(directory).root_key_file("ch").is_file()
+
+
+def test_the_public_file_holds_the_signers_key_as_a_c2sp_verifier_key(directory):
+    ensure(store(directory))
+
+    NoteVerifier.parse(store(directory).vkeys_file.read_text().strip())
+    public = (
+        serialization.load_pem_private_key(store(directory).signer_key_file.read_bytes(), None)
+        .public_key()
+        .public_bytes_raw()
+    )
+    assert store(directory).vkeys_file.read_text() == vkey("log.example", public) + "\n"
+
+
+def test_the_trust_file_names_the_logs_of_the_regions(directory):
+    ensure(store(directory))
+
+    trust = json.loads(
+        store(directory).trust_file_content(regions=("eu", "us"), log_host="log.example")
+    )
+
+    assert [log["origins"] for log in trust["logs"]] == [["log.example/eu/*", "log.example/us/*"]]
+
+
+def test_a_signer_key_of_another_kind_is_refused(directory):
+    ensure(store(directory))
+    store(directory).signer_key_file.write_text("not a key")
+
+    with pytest.raises(SecretError, match=r"signer\.pem"):
+        ensure(store(directory, may_create=False))
