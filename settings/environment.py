@@ -84,7 +84,7 @@ def database(url: str, variable: str) -> dict[str, Any]:
         "PORT": query.pop("port", str(parts.port or "")),
         "ATOMIC_REQUESTS": False,
         "DISABLE_SERVER_SIDE_CURSORS": False,
-        "OPTIONS": {"server_side_binding": True, **query},
+        "OPTIONS": {"server_side_binding": True, "prepare_threshold": 3, **query},
         "TEST": {"NAME": unquote(parts.path[1:])},
     }
 

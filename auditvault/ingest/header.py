@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from operator import attrgetter
 
 import orjson
 
@@ -33,14 +32,20 @@ def body_digest(interaction: Interaction) -> bytes:
     revision. It is computed over plaintext and not blinded: it may be compared, and must not be
     stored where it outlives the payload.
     """
-    parts = [_BODY_DOMAIN, header_bytes(interaction.header)]
-    for content in sorted(interaction.contents, key=attrgetter("role")):
-        parts += (content.role.encode(), content.digest)
-    parts.append(b"")  # the parts that follow come in pairs too; this keeps the lists apart
-    for kind, value in interaction.identifiers:
-        parts += (kind.encode(), value.encode())
-    parts.append(b"")
-    for role, digest in interaction.claims:
-        parts += (role.encode(), digest.encode())
-    framed = b"".join([len(part).to_bytes(8, "big") + part for part in parts])
-    return hashlib.sha256(framed).digest()
+    header = header_bytes(interaction.header)
+    contents = sorted([(content.role, content.digest) for content in interaction.contents])
+    roles = [role for role, _ in contents]
+    rest = orjson.dumps((roles, interaction.identifiers, interaction.claims))
+    # Two lengths and digests of one size: no two interactions give the same bytes.
+    return hashlib.sha256(
+        b"".join(
+            (
+                _BODY_DOMAIN,
+                len(header).to_bytes(8, "big"),
+                header,
+                len(rest).to_bytes(8, "big"),
+                rest,
+                *[digest for _, digest in contents],
+            )
+        )
+    ).digest()

@@ -13,18 +13,17 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import psycopg
 
 from auditvault.core.interaction import Interaction
 from auditvault.ingest.header import body_digest, header_bytes
-from auditvault.traces.services import KnownSpan, SpanKey, stored_revisions
-from auditvault.vault.sealing import tags_of
+from auditvault.traces.services import KnownSpan, SpanKey
 
 # What recording adds to a header; the rest is what the sender said.
 _ADDED = frozenset({"id", "revision", "revises", "contents"})
 
 
 TagOf = Callable[[bytes], bytes]
+TagsOf = Callable[[list[UUID]], dict[UUID, tuple[UUID, bytes]]]
 
 
 @dataclass(slots=True)
@@ -44,23 +43,69 @@ class Draft:
         return self.interaction.trace_id, self.interaction.span_id
 
 
+@dataclass(slots=True)
+class StoredSpan:
+    """A recorded revision: what its header says, and what its contents are known by."""
+
+    record_id: UUID
+    revision: int
+    said: bytes
+    roles: list[str]
+    # Subject and lookup tag of each content, None where it is gone.
+    contents: list[tuple[UUID, bytes] | None]
+    tag_of: TagOf
+
+    @classmethod
+    def read(cls, known: KnownSpan, tags_of: TagsOf, tag_of: TagOf) -> StoredSpan:
+        """From the stored header; no content is opened."""
+        stored: dict[str, Any] = orjson.loads(known.header)
+        objects = [UUID(item["object"]) for item in stored["contents"]]
+        found = tags_of(objects)
+        return cls(
+            record_id=known.record_id,
+            revision=known.revision,
+            said=header_bytes({name: stored[name] for name in stored if name not in _ADDED}),
+            roles=[item["role"] for item in stored["contents"]],
+            contents=[found.get(object_id) for object_id in objects],
+            tag_of=tag_of,
+        )
+
+    def is_repeated_by(self, draft: Draft) -> bool:
+        """Whether the draft says the same. Erased contents count as equal: they do not come back."""
+        contents = draft.interaction.contents
+        if self.said != header_bytes(draft.interaction.header):
+            return False
+        if self.roles != [content.role for content in contents]:
+            return False
+        for known, content in zip(self.contents, contents, strict=True):
+            if known is None:
+                continue
+            subject_id, tag = known
+            if tag != self.tag_of(content.digest):
+                return False
+            if draft.names_user and content.owner == "subject" and subject_id != draft.subject_id:
+                return False
+        return True
+
+
 def settle_repeats(
-    connection: psycopg.Connection[Any],
     drafts: list[Draft],
     seen: dict[SpanKey, list[UUID]],
-    tag_of: TagOf,
+    stored: Callable[[list[UUID]], list[StoredSpan]],
 ) -> list[Draft]:
-    """The drafts to record, in order, those that revise a recorded span marked as such."""
+    """The drafts to record, in order, those that revise a recorded span marked as such.
+
+    `seen` has the record ids of spans that are recorded already; `stored` reads those records.
+    """
     fresh: list[Draft] = []
     taken: dict[SpanKey, list[Draft]] = {}
     for draft in drafts:
-        stored = seen.get(draft.key)
-        earlier = taken.get(draft.key, [])
-        if stored is not None:
-            revisions = stored_revisions(connection, stored)
-            if any(_same(connection, draft, known, tag_of) for known in revisions):
+        if draft.key in seen:
+            revisions = stored(seen[draft.key])
+            if any(known.is_repeated_by(draft) for known in revisions):
                 continue
             draft.revision, draft.revises = revisions[-1].revision + 1, revisions[-1].record_id
+        earlier = taken.get(draft.key, [])
         if earlier:
             digest = body_digest(draft.interaction)
             if any(body_digest(other.interaction) == digest for other in earlier):
@@ -69,27 +114,3 @@ def settle_repeats(
         taken.setdefault(draft.key, []).append(draft)
         fresh.append(draft)
     return fresh
-
-
-def _same(
-    connection: psycopg.Connection[Any], draft: Draft, known: KnownSpan, tag_of: TagOf
-) -> bool:
-    """Whether the draft says what the recorded span said. Erased contents count as equal: they do not return."""
-    stored: dict[str, Any] = orjson.loads(known.header)
-    said = {name: value for name, value in stored.items() if name not in _ADDED}
-    if header_bytes(said) != header_bytes(draft.interaction.header):
-        return False
-    contents = draft.interaction.contents
-    if [item["role"] for item in stored["contents"]] != [item.role for item in contents]:
-        return False
-    objects = [UUID(item["object"]) for item in stored["contents"]]
-    found = tags_of(connection, objects)
-    for object_id, content in zip(objects, contents, strict=True):
-        if object_id not in found:
-            continue
-        subject_id, tag = found[object_id]
-        if tag != tag_of(content.digest):
-            return False
-        if draft.names_user and content.owner == "subject" and subject_id != draft.subject_id:
-            return False
-    return True

@@ -20,8 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
+import psycopg
 from django.conf import settings
 
 from auditvault.core.errors import AuditvaultError
@@ -29,15 +31,22 @@ from auditvault.core.ids import id_text, instant_of, raw_uuid7s, uuid7, uuid7s
 from auditvault.core.interaction import Content, Interaction
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
 from auditvault.ingest.header import header_bytes
-from auditvault.ingest.repeats import Draft, settle_repeats
+from auditvault.ingest.repeats import Draft, StoredSpan, settle_repeats
 from auditvault.ledger.copying import Row
 from auditvault.ledger.logs import log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import Pending, append
-from auditvault.traces.services import encode_row, known_spans, projection, write_headers
-from auditvault.vault.sealing import Sealer, recall_shared
+from auditvault.traces.services import (
+    SpanKey,
+    encode_row,
+    known_spans,
+    projection,
+    stored_revisions,
+    write_headers,
+)
+from auditvault.vault.sealing import Sealer, recall_shared, tags_of
 from auditvault.vault.services import lookup_tag, make_sealer
-from auditvault.vault.subjects import Identifier, resolve_subjects
+from auditvault.vault.subjects import Identifier, Naming
 
 ENTRY_TYPE = "interaction.recorded"
 _MAX_ATTEMPTS = 5
@@ -90,27 +99,23 @@ def _ingest_once(
     region: str, tenant_id: UUID, source: str, interactions: Sequence[Interaction], at: datetime
 ) -> Ingested:
     log = log_ref(region, tenant_id, "interactions", settings.LOG_HOST)
-    tag_of = partial(_tag, region, tenant_id)
-    drafts = _with_subjects(region, tenant_id, interactions, at)
-    trace_ids = {draft.interaction.trace_id for draft in drafts}
+    naming, chosen = _named(region, tenant_id, interactions, at)
+    trace_ids = {interaction.trace_id for interaction in interactions}
     with tenant_scope(region_alias(region), tenant_id) as connection:
+        naming.look_up(connection)
         seen = known_spans(connection, trace_ids)
-        fresh = settle_repeats(connection, drafts, seen, tag_of)
+    naming.make_missing()
+    drafts = _drafts(interactions, naming, chosen, at)
+    fresh = settle_repeats(drafts, seen, partial(_stored, region, tenant_id))
     if not fresh:
         return Ingested(recorded=(), repeated=len(drafts))
     sealer = _sealer(region, tenant_id, fresh, at)
     header_rows, pending = _compose(sealer, tenant_id, source, fresh, at)
     with tenant_scope(region_alias(region), tenant_id) as connection:
+        naming.write_aliases(connection)
         sealer.write(connection, at)
         write_headers(connection, header_rows, at)
-        own = {draft.record_id for draft in fresh}
-
-        def refuse_repeats() -> None:
-            now_known = known_spans(connection, {draft.interaction.trace_id for draft in fresh})
-            for draft in fresh:
-                if set(now_known.get(draft.key, ())) - own - set(seen.get(draft.key, ())):
-                    raise _RepeatedMeanwhileError
-
+        refuse_repeats = partial(_refuse_repeats, connection, fresh, seen)
         append(connection, log=log, pending=pending, once_locked=refuse_repeats)
     sealer.committed()
     return Ingested(
@@ -118,18 +123,44 @@ def _ingest_once(
     )
 
 
-def _with_subjects(
+def _refuse_repeats(
+    connection: psycopg.Connection[Any], fresh: list[Draft], seen: dict[SpanKey, list[UUID]]
+) -> None:
+    """Look again once the head is held: nobody else can record one of these spans from here on."""
+    now_known = known_spans(connection, {draft.interaction.trace_id for draft in fresh})
+    own = {draft.record_id for draft in fresh}
+    for draft in fresh:
+        if set(now_known.get(draft.key, ())) - own - set(seen.get(draft.key, ())):
+            raise _RepeatedMeanwhileError
+
+
+def _stored(region: str, tenant_id: UUID, record_ids: Sequence[UUID]) -> list[StoredSpan]:
+    """The recorded revisions of a span, oldest first, with what their contents are known by."""
+    with tenant_scope(region_alias(region), tenant_id) as connection:
+        revisions = stored_revisions(connection, record_ids)
+        return [
+            StoredSpan.read(
+                revision, partial(tags_of, connection), partial(_tag, region, tenant_id)
+            )
+            for revision in revisions
+        ]
+
+
+def _named(
     region: str, tenant_id: UUID, interactions: Sequence[Interaction], at: datetime
-) -> list[Draft]:
-    """Give each interaction its subject: its user, else its trace's here, else its session, else its trace."""
-    named = [_names(interaction) for interaction in interactions]
+) -> tuple[Naming, list[Identifier]]:
+    """Whose each interaction is: its user, else its trace's user in this request, else session, else trace."""
     by_trace: dict[bytes, tuple[Identifier | None, Identifier | None]] = {}
     aliases: dict[Identifier, Identifier] = {}
+    named = [_names(interaction) for interaction in interactions]
     for interaction, (users, sessions) in zip(interactions, named, strict=True):
         user, session = by_trace.get(interaction.trace_id, (None, None))
-        user, session = user or next(iter(users), None), session or next(iter(sessions), None)
-        by_trace[interaction.trace_id] = user, session
-        aliases.update(dict.fromkeys(users[1:], users[0]) if len(users) > 1 else {})
+        by_trace[interaction.trace_id] = (
+            user or next(iter(users), None),
+            session or next(iter(sessions), None),
+        )
+        for further in users[1:]:
+            aliases[further] = users[0]
     chosen: list[Identifier] = []
     for interaction, (users, sessions) in zip(interactions, named, strict=True):
         trace_user, trace_session = by_trace[interaction.trace_id]
@@ -140,13 +171,26 @@ def _with_subjects(
         chosen.append(owner or session or Identifier("trace", interaction.trace_id.hex()))
     for picked in set(chosen):
         aliases.pop(picked, None)
-    subjects = resolve_subjects(
+    aliases = {name: owner for name, owner in aliases.items() if owner not in aliases}
+    naming = Naming(
         region=region, tenant_id=tenant_id, identifiers=set(chosen), aliases=aliases, at=at
     )
-    record_ids = uuid7s(at, len(interactions))
+    return naming, chosen
+
+
+def _drafts(
+    interactions: Sequence[Interaction], naming: Naming, chosen: list[Identifier], at: datetime
+) -> list[Draft]:
     return [
-        Draft(interaction, next(record_ids), subjects[identifier], names_user=bool(users))
-        for interaction, identifier, (users, _) in zip(interactions, chosen, named, strict=True)
+        Draft(
+            interaction=interaction,
+            record_id=record_id,
+            subject_id=naming.subject(identifier),
+            names_user=any(kind == "user" for kind, _ in interaction.identifiers),
+        )
+        for interaction, identifier, record_id in zip(
+            interactions, chosen, uuid7s(at, len(interactions)), strict=True
+        )
     ]
 
 

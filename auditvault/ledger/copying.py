@@ -70,7 +70,7 @@ def copy_encoded(
         copy.write(b"".join(parts))
 
 
-_known_partitions: set[tuple[int, str]] = set()
+_known_partitions: set[tuple[str, str]] = set()
 
 
 def copy_into_month(
@@ -83,7 +83,7 @@ def copy_into_month(
     tenant's rows.
     """
     child = f"{table}_{at:%Y%m}"
-    known = (hash(connection.info.dsn), child)
+    known = (connection.info.dbname, child)
     if known not in _known_partitions:
         ensure_month(connection, table, at.date())
         _known_partitions.add(known)

@@ -6,8 +6,7 @@ this tenant's key in this region can make, with the identifier itself sealed bes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -19,7 +18,7 @@ from auditvault.core.crypto.keywrap import WrapKey
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.ids import uuid7, uuid7s
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.vault.keyring.services import Keyring, keyring
+from auditvault.vault.keyring.services import keyring
 
 DATA_CLASS = "content"
 IdentifierKind = Literal["user", "session", "trace"]
@@ -38,47 +37,99 @@ class Identifier(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Tagged:
-    kind: IdentifierKind
-    tag: bytes
+class Naming:
+    """Finds the subjects that one request's identifiers name, and makes those that are new.
 
-
-def resolve_subjects(
-    *,
-    region: str,
-    tenant_id: UUID,
-    identifiers: Collection[Identifier],
-    aliases: Mapping[Identifier, Identifier],
-    at: datetime,
-) -> dict[Identifier, UUID]:
-    """The subject of each identifier, made where it is new.
-
-    `aliases` are further names seen beside one of `identifiers`, such as a user's session: one that is unknown
-    is recorded for the same subject.
-
-    New subjects are committed here, in a transaction of their own, before anything is sealed for them: a crash
-    afterwards leaves a subject without content, which is harmless.
+    Three steps, because each needs another transaction: `look_up` in the caller's reading one, `make_missing` in one of
+    its own, `write_aliases` in the caller's writing one. A new subject is committed before anything is sealed for it: a
+    crash afterwards leaves a subject without content, which is harmless.
     """
-    if not identifiers:
-        return {}
-    keys = keyring(region)
-    tags = keys.tag_keys(tenant_id)
-    tagged = {
-        item: _Tagged(item.kind, tags.identifier_tag(item.kind, item.value))
-        for item in {*identifiers, *aliases}
-    }
-    with tenant_scope(region_alias(region), tenant_id) as connection:
-        known = _known(connection, tagged.values())
-    fresh = sorted(
-        (item for item in tagged if tagged[item] not in known),
-        # A fixed order, so that two processes naming the same people cannot deadlock.
-        key=lambda item: (item.kind, tagged[item].tag),
-    )
-    if fresh:
-        owners = {item: known.get(tagged[aliases.get(item, item)]) for item in fresh}
-        known |= _make(keys, tenant_id, fresh, tagged, owners, aliases, at)
-    return {item: known[tagged[item]] for item in identifiers}
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        tenant_id: UUID,
+        identifiers: Collection[Identifier],
+        aliases: Mapping[Identifier, Identifier],
+        at: datetime,
+    ) -> None:
+        """`aliases` are further names seen beside one of `identifiers`, such as a user's session."""
+        self._ring = keyring(region)
+        self._tenant_id = tenant_id
+        self._aliases = aliases
+        self._at = at
+        tags = self._ring.tag_keys(tenant_id)
+        self._tags = {
+            item: tags.identifier_tag(item.kind, item.value) for item in {*identifiers, *aliases}
+        }
+        self._known: dict[Identifier, UUID] = {}
+
+    def look_up(self, connection: psycopg.Connection[Any]) -> None:
+        """Find what is known already."""
+        self._known |= self._found(connection, self._tags)
+
+    def make_missing(self) -> None:
+        """Make and commit a subject for each identifier that named none; aliases wait."""
+        fresh = self._missing(item for item in self._tags if item not in self._aliases)
+        if not fresh:
+            return
+        made = dict(zip(fresh, uuid7s(self._at, len(fresh)), strict=True))
+        rows = self._rows(made)
+        kinds = ["person" if item.kind == "user" else "session" for item in fresh]
+        with tenant_scope(region_alias(self._ring.region), self._tenant_id) as connection:
+            connection.execute(
+                "INSERT INTO vault_subject (tenant_id, subject_id, kind)"
+                " SELECT %s, * FROM unnest(%s::uuid[], %s::text[])",
+                (self._tenant_id, list(made.values()), kinds),
+            )
+            _insert_identifiers(connection, rows)
+            # Another process may have been first: what stands in the table is what counts.
+            self._known |= self._found(connection, fresh)
+
+    def subject(self, identifier: Identifier) -> UUID:
+        """The subject of one of the `identifiers`."""
+        return self._known[identifier]
+
+    def write_aliases(self, connection: psycopg.Connection[Any]) -> None:
+        """Record unknown aliases for the subject they were seen beside.
+
+        Comes before the log's head is locked: whoever waits here for another request's row holds no head, so nobody
+        can wait in a circle.
+        """
+        fresh = self._missing(self._aliases)
+        if fresh:
+            owners = {item: self._known[self._aliases[item]] for item in fresh}
+            _insert_identifiers(connection, self._rows(owners))
+
+    def _missing(self, items: Iterable[Identifier]) -> list[Identifier]:
+        """What is not known, in a fixed order, so that two processes cannot deadlock."""
+        unknown = [item for item in items if item not in self._known]
+        return sorted(unknown, key=lambda item: (item.kind, self._tags[item]))
+
+    def _found(
+        self, connection: psycopg.Connection[Any], items: Collection[Identifier]
+    ) -> dict[Identifier, UUID]:
+        by_tag = {(item.kind, self._tags[item]): item for item in items}
+        found = _known(connection, list(by_tag))
+        return {by_tag[place]: subject_id for place, subject_id in found.items()}
+
+    def _rows(self, owners: Mapping[Identifier, UUID]) -> list[tuple[Any, ...]]:
+        named = {owner for item, owner in owners.items() if item.kind != "trace"}
+        keys = self._ring.keys_to_seal(self._tenant_id, named, DATA_CLASS)
+        prefix = ContextPrefix(
+            region=self._ring.region, tenant_id=self._tenant_id, data_class=DATA_CLASS
+        )
+        return [
+            (
+                self._tenant_id,
+                item.kind,
+                self._tags[item],
+                owner,
+                *_sealed_value(item, owner, keys, prefix, self._at),
+            )
+            for item, owner in owners.items()
+        ]
 
 
 _tenant_subjects: dict[tuple[str, UUID], UUID] = {}
@@ -124,45 +175,16 @@ def refuse_unless_readable(connection: psycopg.Connection[Any], subjects: Iterab
         raise SubjectErasedError("The content of this subject can no longer be read.")
 
 
-def _known(connection: psycopg.Connection[Any], tagged: Iterable[_Tagged]) -> dict[_Tagged, UUID]:
-    wanted = list(tagged)
+def _known(
+    connection: psycopg.Connection[Any], wanted: Sequence[tuple[IdentifierKind, bytes]]
+) -> dict[tuple[IdentifierKind, bytes], UUID]:
+    """Subjects by (kind, tag) of an identifier."""
     rows = connection.execute(
         "SELECT i.kind, i.tag, i.subject_id FROM vault_identifier AS i"
         " JOIN unnest(%s::text[], %s::bytea[]) AS wanted (kind, tag) USING (kind, tag)",
-        ([item.kind for item in wanted], [item.tag for item in wanted]),
+        ([kind for kind, _ in wanted], [tag for _, tag in wanted]),
     ).fetchall()
-    return {_Tagged(kind, bytes(tag)): subject_id for kind, tag, subject_id in rows}
-
-
-def _make(
-    ring: Keyring,
-    tenant_id: UUID,
-    fresh: list[Identifier],
-    tagged: dict[Identifier, _Tagged],
-    owners: dict[Identifier, UUID | None],
-    aliases: Mapping[Identifier, Identifier],
-    at: datetime,
-) -> dict[_Tagged, UUID]:
-    new_ids = uuid7s(at, len(fresh))
-    made = {item: next(new_ids) for item in fresh if item not in aliases}
-    owner = {item: owners[item] or made[aliases.get(item, item)] for item in fresh}
-    named = {owner[item] for item in fresh if item.kind != "trace"}
-    keys = ring.keys_to_seal(tenant_id, named, DATA_CLASS)
-    prefix = ContextPrefix(region=ring.region, tenant_id=tenant_id, data_class=DATA_CLASS)
-    rows = [
-        (
-            tenant_id,
-            item.kind,
-            tagged[item].tag,
-            owner[item],
-            *_sealed_value(item, owner[item], keys, prefix, at),
-        )
-        for item in fresh
-    ]
-    kinds = ["person" if item.kind == "user" else "session" for item in made]
-    with tenant_scope(region_alias(ring.region), tenant_id) as connection:
-        _insert(connection, tenant_id, list(made.values()), kinds, rows)
-        return _known(connection, [tagged[item] for item in fresh])
+    return {(kind, bytes(tag)): subject_id for kind, tag, subject_id in rows}
 
 
 def _sealed_value(
@@ -186,24 +208,13 @@ def _sealed_value(
     return object_id, UUID(bytes=key.key_id), box.wrapped_cek, box.envelope
 
 
-def _insert(
-    connection: psycopg.Connection[Any],
-    tenant_id: UUID,
-    subjects: list[UUID],
-    kinds: list[str],
-    identifiers: list[tuple[Any, ...]],
-) -> None:
-    connection.execute(
-        "INSERT INTO vault_subject (tenant_id, subject_id, kind)"
-        " SELECT %s, * FROM unnest(%s::uuid[], %s::text[])",
-        (tenant_id, subjects, kinds),
-    )
+def _insert_identifiers(connection: psycopg.Connection[Any], rows: list[tuple[Any, ...]]) -> None:
     connection.execute(
         "INSERT INTO vault_identifier"
         " (tenant_id, kind, tag, subject_id, object_id, key_id, wrapped_cek, envelope)"
         " SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bytea[], %s::uuid[], %s::uuid[],"
         " %s::uuid[], %s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING",
-        [list(column) for column in zip(*identifiers, strict=True)],
+        [list(column) for column in zip(*rows, strict=True)],
     )
 
 
@@ -216,5 +227,4 @@ def subject_named(
     connection: psycopg.Connection[Any], kind: IdentifierKind, tag: bytes
 ) -> UUID | None:
     """The subject that a tagged identifier names, or None; for search, where nothing is made."""
-    wanted = _Tagged(kind, tag)
-    return _known(connection, [wanted]).get(wanted)
+    return _known(connection, [(kind, tag)]).get((kind, tag))

@@ -19,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from auditvault.ingest.header import body_digest, header_bytes
+from auditvault.ingest.normalize.memo import RequestMemo
 from auditvault.ingest.normalize.origin import normalize_origin
 from auditvault.ingest.normalize.span import normalize_span
 from auditvault.ingest.otlp import protobuf
@@ -51,9 +52,9 @@ def measure(spans: int) -> dict[str, float]:
                 pass
 
     def normalize() -> None:
-        shared: Any = {}
+        memo = RequestMemo()
         for span in batch.spans:
-            normalize_span(span, origin, shared)
+            normalize_span(span, origin, memo)
 
     stages: dict[str, Callable[[], Any]] = {
         "parse": lambda: list(protobuf.read_batches(body)),

@@ -126,7 +126,11 @@ def _agent(chance: random.Random, who: dict[str, str]) -> Span:
         "gen_ai.output.messages": json.dumps([_message("assistant", _text(chance, 80))]),
         "app.feature": "order-support",
     }
-    return Span(name="invoke_agent support_agent", kind=1, attributes=_attributes(values))
+    return Span(
+        name="invoke_agent support_agent",
+        kind=Span.SPAN_KIND_INTERNAL,
+        attributes=_attributes(values),
+    )
 
 
 def _chat(chance: random.Random, who: dict[str, str], history: list[dict[str, Any]]) -> Span:
@@ -154,7 +158,7 @@ def _chat(chance: random.Random, who: dict[str, str], history: list[dict[str, An
         "gen_ai.output.messages": json.dumps([answer], ensure_ascii=False),
     }
     history += (answer, _message("tool", _text(chance, 40)))
-    return Span(name="chat gpt-4o", kind=3, attributes=_attributes(values))
+    return Span(name="chat gpt-4o", kind=Span.SPAN_KIND_CLIENT, attributes=_attributes(values))
 
 
 def _tool_call(chance: random.Random, tool: str, who: dict[str, str]) -> Span:
@@ -170,7 +174,7 @@ def _tool_call(chance: random.Random, tool: str, who: dict[str, str]) -> Span:
     }
     return Span(
         name=f"execute_tool {tool}",
-        kind=1,
+        kind=Span.SPAN_KIND_INTERNAL,
         attributes=_attributes(values),
         status=Status(code=Status.STATUS_CODE_OK),
     )
@@ -190,7 +194,7 @@ def _retrieval(chance: random.Random, who: dict[str, str]) -> Span:
         "gen_ai.retrieval.query.text": _text(chance, 20),
         "gen_ai.retrieval.documents": json.dumps(documents, ensure_ascii=False),
     }
-    return Span(name="retrieval kb", kind=3, attributes=_attributes(values))
+    return Span(name="retrieval kb", kind=Span.SPAN_KIND_CLIENT, attributes=_attributes(values))
 
 
 def _message(role: str, text: str) -> dict[str, Any]:

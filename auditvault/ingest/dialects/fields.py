@@ -1,6 +1,4 @@
-"""The header fields that an attribute may fill.
-
-And the check each value must pass (`docs/spec/header.md`).
+"""The header fields that an attribute may fill, and their checks (`docs/spec/header.md`).
 
 Fields that are taken from the span itself (ids, times, status, …) are not here: no attribute can
 set them.

@@ -23,7 +23,7 @@ REDACTED: Final = "__REDACTED__"
 REDACTED_RAW: Final = AnyValue(string_value=REDACTED).SerializeToString()
 """The same in wire form."""
 
-SharedContents: TypeAlias = dict[tuple[str, bytes], Content]
+SharedContents: TypeAlias = dict[bytes, Content]
 """Contents that belong to the tenant, of one request.
 
 System prompts and tool definitions repeat in it.
@@ -134,12 +134,13 @@ class Draft:
 
     def seal_shared(self, role: str, key: bytes, raw: bytes) -> None:
         """As `seal`, for a content of the tenant's: one object for all spans of the request."""
-        content = self.shared.get((role, raw))
+        sent = key + b"\0" + raw
+        content = self.shared.get(sent)
         if content is None or role in self.contents:
             taken = role in self.contents
             self.seal(role, key, raw)
             if not taken and role in self.contents:
-                self.shared[(role, raw)] = self.contents[role]
+                self.shared[sent] = self.contents[role]
         else:
             self.contents[role] = content
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -22,13 +22,12 @@ from auditvault.ingest.dialects.fields import (
 from auditvault.ingest.dialects.table import ROWS, Row
 from auditvault.ingest.normalize.checks import CHECKS, check_word
 from auditvault.ingest.normalize.draft import REDACTED, REDACTED_RAW, Draft, Handler
-from auditvault.ingest.otlp.wire import decode_text, read_value, split_pair
+from auditvault.ingest.otlp.reading import Value
+from auditvault.ingest.otlp.wire import decode_text, read_value
 
 FAMILY_ROLES: Final = {row.key: row.target for row in ROWS if row.place in {"family", "mapping"}}
 """Prefix of a flattened family or a mapping -> content role."""
 
-MAX_MEMO_BYTES: Final = 160
-"""An attribute longer than this, key and value, is not looked up in `FIELD_MEMO`."""
 _REMEMBERED: Final = 16_384
 _MAX_IDENTIFIER: Final = 512
 _MAX_PARAMETERS: Final = 65_536
@@ -85,17 +84,25 @@ def _content_handler(role: str) -> Handler:
 def _identifier_handler(kind: str) -> Handler:
     def handle(draft: Draft, key: bytes, raw: bytes) -> None:
         value = read_value(raw)
-        text = str(value) if type(value) is int else value
-        if type(text) is not str or not 0 < len(text) <= _MAX_IDENTIFIER:
-            draft.leave_value(decode_text(key), value)
-        elif text == REDACTED or (text[0] == "[" and text.startswith(_SCRUBBED)):
-            draft.mark_redacted(kind)
-        else:
+        text = identifier_text(value)
+        if text is not None:
             identifier = (kind, text)
             if identifier not in draft.identifiers:
                 draft.identifiers.append(identifier)
+        elif type(value) is str and (value == REDACTED or value.startswith(_SCRUBBED)):
+            draft.mark_redacted(kind)
+        else:
+            draft.leave_value(decode_text(key), value)
 
     return handle
+
+
+def identifier_text(value: Value) -> str | None:
+    """A value as an identifier; None if it can't be one, or the sender hid it."""
+    text = str(value) if type(value) is int else value
+    if type(text) is not str or not 0 < len(text) <= _MAX_IDENTIFIER:
+        return None
+    return None if text == REDACTED or text.startswith(_SCRUBBED) else text
 
 
 def _claim_handler(role: str) -> Handler:
@@ -213,40 +220,6 @@ class HandlerTable(dict[bytes, Handler]):
         return handler
 
 
-class FieldMemo(dict[bytes, tuple[str, Any, bytes]]):
-    """A short attribute as it was sent -> what it comes to.
-
-    So that repeated fields cost one look-up.
-
-    `(field, checked value, b"")` for a strong header field whose value passes its check; ids are
-    not remembered, because most occur once. Anything else comes back as `("", key, value in wire
-    form)`. A remembered value is shared between headers, which nobody changes once they are made.
-    """
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        super().__init__()
-        self._fields = {
-            row.key.encode(): row.target
-            for row in rows
-            if row.place == "header"
-            and row.rank == "strong"
-            and ATTRIBUTE_FIELDS[row.target] != "id"
-        }
-
-    def __missing__(self, pair: bytes) -> tuple[str, Any, bytes]:
-        key, raw = split_pair(pair)
-        field = self._fields.get(key)
-        if field is None:
-            return "", key, raw
-        checked = CHECKS[ATTRIBUTE_FIELDS[field]](read_value(raw))
-        if checked is None or (field == "operation" and checked in OPERATIONS):
-            return "", key, raw
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[pair] = field, checked, b""
-        return self[pair]
-
-
 def _handler(row: Row) -> Handler:
     handler: Handler
     if row.place == "header":
@@ -276,9 +249,6 @@ def _resolve(key: str) -> Handler:
 
 
 SPAN_HANDLERS: Final = HandlerTable(row for row in ROWS if row.dialects != {"resource"})
-
-
-FIELD_MEMO: Final = FieldMemo(row for row in ROWS if row.dialects != {"resource"})
 
 
 class _ResourceTable(HandlerTable):

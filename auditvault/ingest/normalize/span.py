@@ -11,20 +11,22 @@ from typing import Any, Final
 
 from auditvault.core.interaction import Content, Interaction
 from auditvault.core.tlog.canonical import JsonValue
+from auditvault.ingest.dialects.fields import CONTENT_OWNERS
 from auditvault.ingest.normalize.checks import ACCEPTED_NAMES
-from auditvault.ingest.normalize.draft import Draft, SharedContents, dumps
+from auditvault.ingest.normalize.draft import Draft, dumps
 from auditvault.ingest.normalize.events import MAX_LISTED, add_events
 from auditvault.ingest.normalize.families import seal_families
-from auditvault.ingest.normalize.handlers import (
-    FIELD_MEMO,
-    MAX_MEMO_BYTES,
-    SPAN_HANDLERS,
-    settle_parameters,
+from auditvault.ingest.normalize.handlers import SPAN_HANDLERS, settle_parameters
+from auditvault.ingest.normalize.memo import (
+    IDENTIFIER,
+    MAX_SHORT_BYTES,
+    TEXT_ROLES,
+    RequestMemo,
 )
 from auditvault.ingest.normalize.origin import Origin
 from auditvault.ingest.normalize.times import EARLIEST_NS, LATEST_NS, is_plausible
 from auditvault.ingest.otlp.reading import MAX_ATTRIBUTES, SpanRejectedError, Value, as_object
-from auditvault.ingest.otlp.wire import read_attributes, split_pair
+from auditvault.ingest.otlp.wire import long_text, read_attributes, split_pair
 
 HEADER_VERSION: Final = "auditvault/header/1"
 
@@ -51,19 +53,18 @@ _ENTITY_FIELDS: Final = {
 }
 
 
-def normalize_span(span: Any, origin: Origin, shared: SharedContents) -> Interaction:
+def normalize_span(span: Any, origin: Origin, memo: RequestMemo) -> Interaction:
     """Normalise one span; raises SpanRejectedError.
 
-    `shared` holds the tenant's contents of one request, so that spans with the same system prompt
-    share one object.
+    `memo` is the request's: what its spans repeat is read once, and shared texts are one object.
     """
     trace_id, span_id, attributes = span.trace_id, span.span_id, span.attributes
     parent = _check_ids(trace_id, span_id, span.parent_span_id)
     if len(attributes) > MAX_ATTRIBUTES:
         raise SpanRejectedError("too_many_attributes")
     header: dict[str, JsonValue] = origin.header.copy()
-    draft = Draft(header, shared)
-    _read_attributes(draft, attributes)
+    draft = Draft(header, memo.contents)
+    _read_attributes(draft, attributes, memo)
     _settle(draft, span)
     header["v"] = HEADER_VERSION
     header["trace_id"] = trace_id.hex()
@@ -90,21 +91,41 @@ def normalize_span(span: Any, origin: Origin, shared: SharedContents) -> Interac
     )
 
 
-def _read_attributes(draft: Draft, pairs: Sequence[bytes]) -> None:
+def _read_attributes(draft: Draft, pairs: Sequence[bytes], memo: RequestMemo) -> None:
     """Hand out a span's attributes: the hottest loop of ingest."""
-    header, memo, handlers = draft.header, FIELD_MEMO, SPAN_HANDLERS
+    header, identifiers, handlers = draft.header, draft.identifiers, SPAN_HANDLERS
     for pair in pairs:
-        if len(pair) > MAX_MEMO_BYTES:
-            key, raw = split_pair(pair)
-            handlers[key](draft, key, raw)
+        if len(pair) > MAX_SHORT_BYTES:
+            _read_long(draft, pair)
             continue
-        field, checked, raw = memo[pair]
-        if not field:
-            handlers[checked](draft, checked, raw)
+        field, value, raw = memo[pair]
+        if field == "":
+            handlers[value](draft, value, raw)
+        elif field == IDENTIFIER:
+            if value not in identifiers:
+                identifiers.append(value)
         elif field not in header:
-            header[field] = checked
-        elif header[field] != checked:
+            header[field] = value
+        elif header[field] != value:
             draft.leave(*split_pair(pair))
+
+
+def _read_long(draft: Draft, pair: bytes) -> None:
+    start = pair[1] + 3  # after the key and the value's tag, if written in the usual way
+    role = TEXT_ROLES.get(pair[:start])
+    if role is not None and role not in draft.contents:
+        owner = CONTENT_OWNERS[role]
+        content = draft.shared.get(pair) if owner == "tenant" else None
+        if content is None:
+            text = long_text(pair, start)
+            content = Content(role, text, owner) if text is not None else None
+        if content is not None:
+            draft.contents[role] = content
+            if owner == "tenant":
+                draft.shared[pair] = content
+            return
+    key, raw = split_pair(pair)
+    SPAN_HANDLERS[key](draft, key, raw)
 
 
 def _check_ids(trace_id: bytes, span_id: bytes, parent: bytes) -> bytes | None:

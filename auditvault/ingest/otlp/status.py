@@ -82,7 +82,7 @@ def encode_status(
 
 
 def _string(field: int, text: str) -> bytes:
-    return _delimited(field, text.encode())
+    return _delimited(field, text.encode()) if text else b""  # proto3 leaves defaults out
 
 
 def _delimited(field: int, data: bytes) -> bytes:

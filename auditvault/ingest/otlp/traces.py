@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from auditvault.core.interaction import Interaction
-from auditvault.ingest.normalize.draft import SharedContents
+from auditvault.ingest.normalize.memo import RequestMemo
 from auditvault.ingest.normalize.origin import normalize_origin
 from auditvault.ingest.normalize.span import normalize_span
 from auditvault.ingest.otlp import json, protobuf
@@ -43,17 +43,17 @@ def decode_traces(body: bytes, encoding: Encoding) -> DecodedTraces:
     interactions: list[Interaction] = []
     rejections: Counter[str] = Counter()
     received = 0
-    shared: SharedContents = {}
+    memo = RequestMemo()
     for batch in _READERS[encoding](body) if body else ():
         received += len(batch.spans) + sum(batch.refused.values())
         rejections.update(batch.refused)
-        _decode_batch(batch, shared, interactions, rejections)
+        _decode_batch(batch, memo, interactions, rejections)
     return DecodedTraces(interactions=interactions, rejections=dict(rejections), received=received)
 
 
 def _decode_batch(
     batch: Batch,
-    shared: SharedContents,
+    memo: RequestMemo,
     interactions: list[Interaction],
     rejections: Counter[str],
 ) -> None:
@@ -64,6 +64,6 @@ def _decode_batch(
         return
     for span in batch.spans:
         try:
-            interactions.append(normalize_span(span, origin, shared))
+            interactions.append(normalize_span(span, origin, memo))
         except SpanRejectedError as error:
             rejections[error.reason] += 1

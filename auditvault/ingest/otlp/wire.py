@@ -33,11 +33,11 @@ from auditvault.ingest.otlp.reading import (
     float_value,
 )
 
+_SHORTEST_VALUE: Final = 2  # a tag and one byte
 _STRING_TAG: Final = 0x0A  # AnyValue.string_value = 1, length-delimited
 _INT_TAG: Final = 0x18  # AnyValue.int_value = 3, varint
 _KEY_TAG: Final = 0x0A  # KeyValue.key = 1, length-delimited
 _VALUE_TAG: Final = 0x12  # KeyValue.value = 2, length-delimited
-_SHORTEST_PAIR: Final = 3
 _ONE_BYTE: Final = 0x80  # a varint below this is one byte
 _TWO_BYTES: Final = 0x4000
 
@@ -81,17 +81,45 @@ def encode_varint(number: int) -> bytes:
 
 def split_pair(pair: bytes) -> tuple[bytes, bytes]:
     """Key in UTF-8, not yet checked, and value in wire form; raises SpanRejectedError."""
-    if len(pair) > _SHORTEST_PAIR and pair[0] == _KEY_TAG and pair[1] < _ONE_BYTE:
+    try:
         key_end = pair[1] + 2
-        start = key_end + 2
-        if start <= len(pair) and pair[key_end] == _VALUE_TAG:
-            size = pair[start - 1]
-            if size >= _ONE_BYTE and start < len(pair):
-                size = size & 0x7F | pair[start] << 7
-                start += 1
+        if pair[0] == _KEY_TAG and key_end < _ONE_BYTE + 2 and pair[key_end] == _VALUE_TAG:
+            size, start = pair[key_end + 1], key_end + 2
+            if size >= _ONE_BYTE:
+                size, start = size & 0x7F | pair[start] << 7, start + 1
             if start + size == len(pair) and size < _TWO_BYTES:
                 return pair[2:key_end], pair[start:]
+    except IndexError:
+        pass  # too short to be written in the usual way
     return _parse_pair(pair)
+
+
+def pair_prefix(key: str) -> bytes:
+    """How a `KeyValue` of this key begins, up to its value; keys have less than 128 bytes."""
+    return bytes([_KEY_TAG, len(key)]) + key.encode() + bytes([_VALUE_TAG])
+
+
+def long_text(pair: bytes, at: int) -> bytes | None:
+    """The UTF-8 of a pair whose value begins at `at` and is a string of 128 to about 16,000 bytes.
+
+    None if it is anything else; the caller then reads the pair by other means. Raises
+    SpanRejectedError if the string is not UTF-8.
+    """
+    size = len(pair) - at - 5
+    if pair[at : at + 5] != _LONG_TEXT_HEADS.get(size):
+        return None
+    text = pair[at + 5 :]
+    if not text.isascii():
+        decode_text(text)
+    return text
+
+
+def _long_text_head(size: int) -> bytes:
+    return encode_varint(size + 3) + bytes([_STRING_TAG]) + encode_varint(size)
+
+
+_LONG_TEXT_HEADS: Final = {size: _long_text_head(size) for size in range(_ONE_BYTE, _TWO_BYTES - 3)}
+"""Size of a text -> the five bytes before it: the value's length, the string's tag and its length."""
 
 
 def split_pairs(pairs: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -124,10 +152,10 @@ def text_bytes(raw: bytes) -> bytes | None:
 
     Raises SpanRejectedError if the string is not UTF-8.
     """
-    if len(raw) < 2 or raw[0] != _STRING_TAG:  # noqa: PLR2004  a tag and a length
+    if len(raw) < _SHORTEST_VALUE or raw[0] != _STRING_TAG:
         return None
     size, start = raw[1], 2
-    if size >= _ONE_BYTE and len(raw) > 3:  # noqa: PLR2004  a tag and up to two bytes of length
+    if size >= _ONE_BYTE and len(raw) > start:
         size, start = size & 0x7F | raw[2] << 7, 3
         if size >= _TWO_BYTES:
             return _long_text(raw)
@@ -149,7 +177,7 @@ def read_value(raw: bytes) -> Value:
     text = text_bytes(raw)
     if text is not None:
         return text.decode()
-    if len(raw) == 2 and raw[0] == _INT_TAG and raw[1] < _ONE_BYTE:  # noqa: PLR2004
+    if len(raw) == _SHORTEST_VALUE and raw[0] == _INT_TAG and raw[1] < _ONE_BYTE:
         return raw[1]
     return _plain(_any_value(raw), 0)
 

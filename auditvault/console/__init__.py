@@ -1,0 +1,1 @@
+"""The web interface for people: server-rendered pages that call the services the API calls."""
