@@ -49,6 +49,12 @@ from auditvault.vault.services import lookup_tag, make_sealer
 from auditvault.vault.subjects import Identifier, Naming
 
 ENTRY_TYPE = "interaction.recorded"
+# Which contents a sender's own hash may be of: it says "prompt", and means the messages or the raw input.
+CLAIMED_ROLES = {
+    "prompt": frozenset({"input_messages", "input"}),
+    "input": frozenset({"input_messages", "input", "tool_arguments", "retrieval_query"}),
+    "output": frozenset({"output_messages", "output", "tool_result"}),
+}
 _MAX_ATTEMPTS = 5
 
 
@@ -263,8 +269,8 @@ def _sealed(
         body=content.body,
         digest=content.digest,
     )
-    for role, claimed in draft.interaction.claims:
-        if role == content.role:
+    for claim, claimed in draft.interaction.claims:
+        if content.role in CLAIMED_ROLES[claim]:
             sealer.alias(bytes.fromhex(claimed), ref.object_id)
     return {
         "role": content.role,

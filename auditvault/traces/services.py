@@ -88,7 +88,7 @@ def projection(
         get("status", "unset"),
         get("name"),
         get("provider"),
-        get("model_responded") or get("model_requested"),
+        get("model_responded") or get("model_requested") or get("model"),
         get("input_tokens"),
         get("output_tokens"),
         get("service_name"),

@@ -38,22 +38,18 @@ def dumps(value: object) -> bytes:
 class Draft:
     """Fields, contents and leftovers of one span, or one resource, while it is read."""
 
-    __slots__ = (
-        "claims",
-        "contents",
-        "error",
-        "exceptions",
-        "families",
-        "header",
-        "identifiers",
-        "left",
-        "parameters",
-        "redacted",
-        "repeated",
-        "shared",
-        "weak",
-        "withheld",
-    )
+    # What most spans have not got is a class attribute until it is needed: one is made per span.
+    repeated: list[Value] | None = None
+    withheld: set[str] | None = None
+    redacted: set[str] | None = None
+    families: dict[str, dict[int, dict[str, Value]]] | None = None
+    """Prefix -> index -> what follows the index -> value; a mapping's one object has index -1."""
+    error: dict[str, Value] | None = None
+    exceptions: list[Value] | None = None
+    parameters: dict[str, Value] | None = None
+    """Header field -> value from OpenInference's invocation parameters."""
+    weak: list[tuple[Handler, bytes, bytes]] | None = None
+    """Sources that count only where no strong one filled the field; applied after all others."""
 
     def __init__(self, header: dict[str, JsonValue], shared: SharedContents) -> None:
         self.header = header
@@ -63,23 +59,6 @@ class Draft:
         self.claims: list[tuple[str, str]] = []
         self.left: dict[str, Value] = {}
         """Attributes that the allow-list did not take."""
-        self.repeated: list[Value] | None = None
-        self.withheld: set[str] | None = None
-        self.redacted: set[str] | None = None
-        self.families: dict[str, dict[int, dict[str, Value]]] | None = None
-        """Prefix -> index -> what follows the index -> value.
-
-        The one object of a mapping has index -1.
-        """
-        self.error: dict[str, Value] | None = None
-        self.exceptions: list[Value] | None = None
-        self.parameters: dict[str, Value] | None = None
-        """Header field -> value from OpenInference's invocation parameters."""
-        self.weak: list[tuple[Handler, bytes, bytes]] | None = None
-        """Sources that count only where no strong one filled the field.
-
-        Applied after all attributes.
-        """
 
     def put(self, field: str, checked: JsonValue, key: bytes, raw: bytes) -> None:
         """Fill a header field, or leave the value if the field already says something else."""

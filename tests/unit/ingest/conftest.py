@@ -19,22 +19,17 @@ VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "otlp"
 START_NS = 1_795_000_000_123_456_789
 
 
+MEMBERS = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}
+
+
 def any_value(value: Any) -> AnyValue:
     if value is None:
         return AnyValue()
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, bytes):
-        return AnyValue(bytes_value=value)
     if isinstance(value, list):
         return AnyValue(array_value=ArrayValue(values=[any_value(item) for item in value]))
     if isinstance(value, dict):
         return AnyValue(kvlist_value=KeyValueList(values=pairs(value)))
-    return AnyValue(string_value=value)
+    return AnyValue(**{MEMBERS.get(type(value), "bytes_value"): value})
 
 
 def pairs(attributes: dict[str, Any]) -> list[KeyValue]:

@@ -52,7 +52,7 @@ def test_it_refuses_other_content_types(content_type: str | None) -> None:
     ("coding", "gzipped"),
     [(None, False), ("", False), ("none", False), ("identity", False), ("GZIP", True)],
 )
-def test_it_takes_gzip_and_none(coding: str | None, gzipped: bool) -> None:
+def test_it_takes_gzip_and_none(coding: str | None, *, gzipped: bool) -> None:
     assert negotiate("application/json", coding).gzipped is gzipped
 
 
@@ -63,7 +63,7 @@ def test_it_refuses_other_content_encodings(coding: str) -> None:
 
 
 @given(data=st.binary(max_size=5000), size=st.integers(1, 700), gzipped=st.booleans())
-def test_a_body_comes_out_as_it_went_in(data: bytes, size: int, gzipped: bool) -> None:
+def test_a_body_comes_out_as_it_went_in(data: bytes, size: int, *, gzipped: bool) -> None:
     sent = gzip.compress(data) if gzipped else data
     assert read_body(chunked(sent, size), gzipped=gzipped) == data
 
@@ -96,7 +96,7 @@ def test_it_refuses_what_is_not_gzip(sent: bytes) -> None:
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_the_limit_itself_is_accepted_and_one_more_byte_is_not(gzipped: bool) -> None:
+def test_the_limit_itself_is_accepted_and_one_more_byte_is_not(*, gzipped: bool) -> None:
     pack = gzip.compress if gzipped else bytes
     assert len(read_body([pack(b"x" * 1000)], gzipped=gzipped, limit_bytes=1000)) == 1000
     with pytest.raises(BodyTooLargeError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from google.protobuf import json_format
-from google.rpc.error_details_pb2 import BadRequest
-from google.rpc.status_pb2 import Status
+from google.rpc.error_details_pb2 import BadRequest  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -49,7 +49,9 @@ def test_a_status_reads_back_with_googles_own_classes(
     status = Status.FromString(encode_status(code, message, "protobuf", bad_field=bad_field))
     assert (status.code, status.message) == (code, message)
     details = [BadRequest.FromString(detail.value) for detail in status.details]
-    violations = [(item.field, item.description) for one in details for item in one.field_violations]
+    violations = [
+        (item.field, item.description) for one in details for item in one.field_violations
+    ]
     assert violations == ([] if bad_field is None else [(bad_field, message)])
     from_json = json_format.Parse(
         encode_status(code, message, "json", bad_field=bad_field), Status()

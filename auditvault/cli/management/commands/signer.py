@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
@@ -61,7 +62,7 @@ def _look(signer: Signer, alias: str) -> None:
     try:
         connections[alias].ensure_connection()
         signer.run_once(driver_connection(connections[alias]), datetime.now(UTC))
-    except DatabaseError as error:
+    except (DatabaseError, psycopg.Error) as error:
         log.warning(
             "database unavailable, will look again",
             extra={"facts": {"alias": alias}},
