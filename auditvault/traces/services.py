@@ -53,6 +53,14 @@ def known_spans(
     return found
 
 
+def count_spans(connection: psycopg.Connection[Any], trace_ids: Iterable[bytes]) -> int:
+    """How many spans, revisions included, are recorded for these traces."""
+    row = connection.execute(
+        "SELECT count(*) FROM traces_header WHERE trace_id = ANY(%s)", (list(trace_ids),)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def stored_revisions(
     connection: psycopg.Connection[Any], record_ids: Sequence[UUID]
 ) -> list[KnownSpan]:

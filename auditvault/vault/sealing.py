@@ -6,7 +6,7 @@ ciphertext only (design rule 3).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,7 +17,6 @@ import psycopg
 from auditvault.core.crypto.envelope import ContextPrefix, open_object, seal_object
 from auditvault.core.crypto.keywrap import WrapKey
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.ids import ID_SIZE
 from auditvault.core.tlog.commitment import content_commitment
 from auditvault.ledger.copying import Row, copy_into_month, int4
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -49,6 +48,11 @@ class _Shared:
     opening: bytes
 
 
+_SELECT = (
+    "SELECT object_id, record_id, subject_id, key_id, data_class, role, version, tag, wrapped_cek,"
+    " envelope FROM vault_object"
+)
+
 # System prompts and tool definitions come with every call; each is sealed once and referred to.
 _shared: KeyCache[_Shared] = KeyCache(max_keys=10_000)
 
@@ -66,6 +70,7 @@ class Sealer:
     ) -> None:
         self._region = ring.region
         self._tenant_id = tenant_id
+        self._tenant_field = tenant_id.bytes
         self._keys = {subject_id.bytes: key for subject_id, key in keys.items()}
         self.tenant_subject = tenant_subject.bytes
         self._tags = ring.tag_keys(tenant_id)
@@ -74,10 +79,30 @@ class Sealer:
         self._aliases: list[tuple[UUID, bytes, UUID]] = []
         # Equal contents of one subject in one request are one object; never across subjects.
         self._seen: dict[bytes, _Shared] = {}
+        self._made_for_tenant: list[tuple[bytes, _Shared]] = []
 
-    def tag(self, digest: bytes) -> bytes:
-        """The lookup tag of a content's SHA-256."""
-        return self._tags.lookup_tag(digest)
+    def recall(self, digests: Iterable[bytes]) -> None:
+        """Find which of the tenant's own contents, by SHA-256, other processes have sealed, to refer to them again.
+
+        Only objects of the tenant's own subject are looked at.
+        """
+        place = (self._region, self._tenant_id)
+        wanted = {
+            self._tags.lookup_tag(digest): digest
+            for digest in digests
+            if _shared.get((*place, digest)) is None
+        }
+        if not wanted:
+            return
+        with tenant_scope(region_alias(self._region), self._tenant_id) as connection:
+            rows = connection.execute(
+                f"{_SELECT} WHERE tag = ANY(%s) AND subject_id = %s",
+                (list(wanted), UUID(bytes=self.tenant_subject)),
+            ).fetchall()
+        for stored in map(_stored, rows):
+            opened = open_stored(region=self._region, tenant_id=self._tenant_id, stored=stored)
+            known = _Shared(stored.object_id.bytes, opened.opening)
+            _shared.put((*place, wanted[stored.tag]), known)
 
     def seal(
         self,
@@ -100,6 +125,8 @@ class Sealer:
                 known = _shared.get((self._region, self._tenant_id, digest))
             if known is None:
                 known = self._seal_new(subject_id, record_id, object_id, role, body, digest)
+                if subject_id == self.tenant_subject:
+                    self._made_for_tenant.append((digest, known))
             self._seen[place] = known
         return ContentRef(
             known.object_id, content_commitment(known.opening, role, digest), len(body)
@@ -124,12 +151,8 @@ class Sealer:
 
     def committed(self) -> None:
         """Remember the tenant's own contents, now that their rows are durable."""
-        for place, known in self._seen.items():
-            subject_id, digest = place[:ID_SIZE], place[ID_SIZE:]
-            if subject_id == self.tenant_subject:
-                place_of_shared = (self._region, self._tenant_id, digest)
-                if _shared.get(place_of_shared) is None:
-                    _shared.put(place_of_shared, known)
+        for digest, known in self._made_for_tenant:
+            _shared.put((self._region, self._tenant_id, digest), known)
 
     def _seal_new(
         self,
@@ -146,7 +169,7 @@ class Sealer:
         )
         self._rows.append(
             (
-                self._tenant_id.bytes,
+                self._tenant_field,
                 object_id,
                 record_id,
                 subject_id,
@@ -182,12 +205,6 @@ class Opened(NamedTuple):
 
     content: bytes
     opening: bytes
-
-
-_SELECT = (
-    "SELECT object_id, record_id, subject_id, key_id, data_class, role, version, tag, wrapped_cek,"
-    " envelope FROM vault_object"
-)
 
 
 def objects_by_tag(
@@ -262,32 +279,6 @@ def open_stored(*, region: str, tenant_id: UUID, stored: StoredObject) -> Opened
         envelope=stored.envelope,
     )
     return Opened(opened.content, opened.opening)
-
-
-def recall_shared(
-    *, region: str, tenant_id: UUID, tenant_subject: bytes, digests: Mapping[bytes, bytes]
-) -> None:
-    """Find the tenant's own contents that other processes have sealed, so that they are referred to again.
-
-    `digests` maps each SHA-256 to its lookup tag. Only objects of the tenant's own subject are looked at.
-    """
-    wanted = {
-        tag: digest
-        for digest, tag in digests.items()
-        if _shared.get((region, tenant_id, digest)) is None
-    }
-    if not wanted:
-        return
-    with tenant_scope(region_alias(region), tenant_id) as connection:
-        rows = connection.execute(
-            f"{_SELECT} WHERE tag = ANY(%s) AND subject_id = %s",
-            (list(wanted), UUID(bytes=tenant_subject)),
-        ).fetchall()
-    for stored in map(_stored, rows):
-        opened = open_stored(region=region, tenant_id=tenant_id, stored=stored)
-        _shared.put(
-            (region, tenant_id, wanted[stored.tag]), _Shared(stored.object_id.bytes, opened.opening)
-        )
 
 
 def _stored(row: tuple[Any, ...]) -> StoredObject:
