@@ -60,20 +60,22 @@ def require_port(port: int) -> int:
     return port
 
 
-def is_short_enough(directory: Path) -> bool:
-    """Whether every socket fits into an address in this directory."""
+def is_usable(directory: Path) -> bool:
+    """Whether every socket has an address in this directory: short enough, and not two hosts to libpq."""
+    if "," in str(directory):
+        return False
     return len(bytes(directory)) + _LONGEST_NAME_BYTES <= _LONGEST_PATH_BYTES
 
 
 def socket_directory(preferred: Path, account: Account | None) -> Path:
-    """`preferred`, or a short private directory under /tmp where its path is too long.
+    """`preferred`, or a short private directory under /tmp where its path does not do.
 
     The caller removes the latter; it is recognised by not being `preferred`. Raises StorageError.
     """
     directory = preferred
-    if not is_short_enough(preferred):
+    if not is_usable(preferred):
         directory = Path(tempfile.mkdtemp(prefix="auditvault-"))
-        if not is_short_enough(directory):
+        if not is_usable(directory):
             directory.rmdir()
             directory = Path(tempfile.mkdtemp(prefix="auditvault-", dir="/tmp"))
     make_directory(directory, owner=account.ids if account else None)

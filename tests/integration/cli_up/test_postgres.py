@@ -13,7 +13,7 @@ import pytest
 from auditvault.cli.up.account import server_account, server_directory
 from auditvault.cli.up.binaries import ProgramError, postgres_programs
 from auditvault.cli.up.postgres import EmbeddedPostgres, PostgresError
-from auditvault.cli.up.sockets import is_short_enough
+from auditvault.cli.up.sockets import is_usable
 
 CANARY = "canary-7f3a"
 
@@ -121,7 +121,7 @@ def test_a_long_home_gets_a_short_socket_directory_that_goes_away_again(home):
         sockets = postgres.sockets
         assert ask(postgres, "SELECT 1") == 1
 
-    assert is_short_enough(sockets)
+    assert is_usable(sockets)
     assert not sockets.exists()
 
 

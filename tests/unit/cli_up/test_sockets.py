@@ -12,7 +12,7 @@ from auditvault.cli.up.sockets import (
     LOOPBACK,
     PortTakenError,
     free_port,
-    is_short_enough,
+    is_usable,
     remove_socket_directory,
     require_port,
     socket_directory,
@@ -49,7 +49,7 @@ def test_a_long_path_gives_a_short_private_directory_elsewhere(home):
     directory = socket_directory(preferred, None)
 
     assert directory != preferred
-    assert is_short_enough(directory)
+    assert is_usable(directory)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     remove_socket_directory(directory, preferred=preferred)
     assert not directory.exists()
@@ -67,8 +67,8 @@ def test_a_socket_can_be_made_in_the_longest_directory_that_is_accepted(home):
     name = "x" * (103 - len("/.s.PGSQL.65535.lock") - len(bytes(home)) - 1)
     directory = home / name
     directory.mkdir()
-    assert is_short_enough(directory)
-    assert not is_short_enough(Path(f"{directory}x"))
+    assert is_usable(directory)
+    assert not is_usable(Path(f"{directory}x"))
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / ".s.PGSQL.65535"))
