@@ -15,6 +15,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.ledger.scope import forget_lost_connections
 
 log = logging.getLogger("auditvault.api")
 RETRY_AFTER_SECONDS = 5
@@ -99,6 +100,7 @@ def describe(  # noqa: PLR0911  # one line a kind of error
         return status_of(error), error.code, error.message, {}
     if isinstance(error, UNAVAILABLE):
         log.warning("a database is unavailable", exc_info=error)
+        forget_lost_connections(error)
         detail = "A database of this service cannot be reached or written. Try again later."
         return HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", detail, {}
     if isinstance(error, exceptions.ValidationError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -59,20 +60,21 @@ class StoredSpan:
     def read(cls, known: KnownSpan, tags_of: TagsOf, tag_of: TagOf) -> StoredSpan:
         """From the stored header; no content is opened."""
         stored: dict[str, Any] = orjson.loads(known.header)
-        objects = [UUID(item["object"]) for item in stored["contents"]]
+        listed = sorted(stored["contents"], key=itemgetter("role"))
+        objects = [UUID(item["object"]) for item in listed]
         found = tags_of(objects)
         return cls(
             record_id=known.record_id,
             revision=known.revision,
             said=header_bytes({name: stored[name] for name in stored if name not in _ADDED}),
-            roles=[item["role"] for item in stored["contents"]],
+            roles=[item["role"] for item in listed],
             contents=[found.get(object_id) for object_id in objects],
             tag_of=tag_of,
         )
 
     def is_repeated_by(self, draft: Draft) -> bool:
-        """Whether the draft says the same. Erased contents count as equal: they do not come back."""
-        contents = draft.interaction.contents
+        """Whether the draft says the same, in whatever order. Erased contents count as equal: they do not come back."""
+        contents = sorted(draft.interaction.contents, key=attrgetter("role"))
         if self.said != header_bytes(draft.interaction.header):
             return False
         if self.roles != [content.role for content in contents]:

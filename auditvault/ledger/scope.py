@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from auditvault.core.errors import AuditvaultError
@@ -64,3 +64,25 @@ def driver_connection(wrapper: BaseDatabaseWrapper) -> psycopg.Connection[Any]:
     if not isinstance(raw, psycopg.Connection):
         raise TypeError("auditvault runs on psycopg 3 only")
     return raw
+
+
+def forget_lost_connections(error: BaseException) -> None:
+    """After a lost connection, drop every pooled one, so that the next request connects anew.
+
+    When PostgreSQL restarts, all connections of a pool die at once, and each would cost a request its answer. The
+    pool's own repair backs off for seconds; a new pool connects when it is asked.
+    """
+    cause = error.__cause__ if isinstance(error, DatabaseError) else error
+    if not isinstance(cause, psycopg.OperationalError) or not _is_lost(cause):
+        return
+    for alias in settings.DATABASES:
+        wrapper = connections[alias]
+        wrapper.close()
+        close_pool = getattr(wrapper, "close_pool", None)
+        if close_pool is not None:
+            close_pool()
+
+
+def _is_lost(error: psycopg.OperationalError) -> bool:
+    """Class 08 is a broken connection, 57P a server that goes; without a state the connection itself broke."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))

@@ -68,7 +68,7 @@ def is_web_ready(port: int) -> bool:
 def _web(site: Site) -> ChildSpec:
     argv = (
         _PYTHON, "-m", "granian", "--interface", "wsgi", "--host", LOOPBACK,
-        "--port", str(site.port), "--workers", "2", "--blocking-threads", "4",
+        "--port", str(site.port), "--workers", "2", "--blocking-threads", "2",
         "--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10",
         "--log-level", "warning", "settings.wsgi:application",
     )  # fmt: skip

@@ -66,6 +66,8 @@ def child_environment(
         environment["AUDITVAULT_BROKER_URL"] = site.broker_url
     if purpose == "signer":
         environment["AUDITVAULT_SIGNER_KEY_FILE"] = str(secrets.signer_key_file)
+    if purpose in {"signer", "operator"}:
+        # Read by `verify`: what the signer remembers shows a rollback of log and checkpoints.
         state = Home(path=site.home).signer / "state.json"
         environment["AUDITVAULT_SIGNER_STATE_FILE"] = str(state)
     return environment

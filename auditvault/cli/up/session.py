@@ -23,7 +23,7 @@ from auditvault.cli.up.broker import EmbeddedBroker
 from auditvault.cli.up.children import AUDITVAULT, Service
 from auditvault.cli.up.environment import Site
 from auditvault.cli.up.events import Events
-from auditvault.cli.up.files import StorageError, write_private
+from auditvault.cli.up.files import write_private
 from auditvault.cli.up.follow import LogFollower
 from auditvault.cli.up.home import Home
 from auditvault.cli.up.keys import SecretStore
@@ -94,6 +94,9 @@ class _Session:
         port = require_port(self._options.port)
         self._announce(web_url(port))
         servers = server_directory(self._home.path, self._account)
+        if servers.parent != self._home.path:
+            why = "their user cannot enter the home"
+            self._events.say("supervisor", f"the servers' files are in {servers}: {why}")
         self._sockets = socket_directory(servers / "run", self._account)
         supervisor = Supervisor(
             events=self._events,
@@ -213,10 +216,5 @@ class _Session:
             self._follower.follow(spec.name, spec.log)
 
     def _write_run_file(self, pids: Mapping[str, int]) -> None:
-        if self._ready_site is None:
-            return
-        try:
+        if self._ready_site is not None:
             write_run_file(self._ready_site, pids, superuser_dsn=self._superuser_dsn)
-        except StorageError as error:
-            # The service matters more than the file that describes it.
-            self._events.say("supervisor", error.message)

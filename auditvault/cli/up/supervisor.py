@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from auditvault.cli.up.events import Events
-from auditvault.cli.up.files import last_lines
+from auditvault.cli.up.files import StorageError, last_lines
 from auditvault.cli.up.follow import LogFollower
 from auditvault.cli.up.policy import Death, judge
 from auditvault.cli.up.process import Child, ChildSpec, SpawnError, describe_exit
@@ -23,6 +23,7 @@ from auditvault.core.errors import AuditvaultError
 _TICK_SECONDS = 0.2
 _READINESS_SECONDS = 0.05
 _SLOW_SECONDS = 10.0
+_TELL_AGAIN_SECONDS = 2.0
 
 
 class ChildFailedError(AuditvaultError):
@@ -63,12 +64,13 @@ class Supervisor:
         on_pids: Callable[[Mapping[str, int]], None] = lambda _pids: None,
         follower: LogFollower | None = None,
     ) -> None:
-        """`on_pids` is called with all pids whenever one changes."""
+        """`on_pids` gets all pids whenever one changes, again later where it raises StorageError."""
         self._events = events
         self._signals = signals
         self._on_pids = on_pids
         self._follower = follower or LogFollower(events)
         self._slots: dict[str, _Slot] = {}
+        self._tell_again_at: float | None = None
 
     @property
     def pids(self) -> dict[str, int]:
@@ -130,6 +132,8 @@ class Supervisor:
         if self._signals.stop_requests:
             raise StopRequestedError("stopping")
         self._follower.pump()
+        if self._tell_again_at is not None and time.monotonic() >= self._tell_again_at:
+            self._tell()
         for slot in self._slots.values():
             self._reap(slot)
         for slot in self._slots.values():
@@ -181,7 +185,17 @@ class Supervisor:
         slot.child = Child(slot.spec)
         slot.pid = slot.child.pid
         slot.ready = slot.spec.ready is None
-        self._on_pids(self.pids)
+        self._tell()
+
+    def _tell(self) -> None:
+        """A full disk must not end the service: the file that describes it is written later."""
+        first_time, self._tell_again_at = self._tell_again_at is None, None
+        try:
+            self._on_pids(self.pids)
+        except StorageError as error:
+            self._tell_again_at = time.monotonic() + _TELL_AGAIN_SECONDS
+            if first_time:
+                self._events.say("supervisor", error.message)
 
     def _wait_first_ready(self, slot: _Slot, timeout: float) -> None:
         deadline = time.monotonic() + timeout

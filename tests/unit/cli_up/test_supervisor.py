@@ -9,6 +9,7 @@ import time
 import pytest
 
 from auditvault.cli.up.events import Events
+from auditvault.cli.up.files import StorageError
 from auditvault.cli.up.process import ChildSpec
 from auditvault.cli.up.signals import SignalPipe
 from auditvault.cli.up.supervisor import ChildFailedError, StopRequestedError, Supervisor
@@ -81,6 +82,23 @@ def test_every_change_of_a_pid_is_told(home, supervisor, pid_changes):
     assert [sorted(pids) for pids in pid_changes] == [["web"], ["beat", "web"], ["beat", "web"]]
     assert pid_changes[-1] == supervisor.pids
     assert pid_changes[-1]["web"] != pid_changes[0]["web"]
+
+
+def test_a_full_disk_delays_what_is_told_and_stops_nothing(home, signals, monkeypatch):
+    monkeypatch.setattr("auditvault.cli.up.supervisor._TELL_AGAIN_SECONDS", 0.0)
+    told = []
+
+    def tell(pids):
+        told.append(dict(pids))
+        if len(told) < 3:
+            raise StorageError("the disk is full")
+
+    supervisor = Supervisor(events=Events(), signals=signals, on_pids=tell)
+    supervisor.start(spec(home, "web"), timeout=SECONDS)
+    tick_until(supervisor, lambda: len(told) == 3)
+    supervisor.stop()
+
+    assert told[0] == told[2]
 
 
 def test_a_start_waits_until_the_child_is_ready(home, supervisor):
