@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from auditvault.console import sessions, views
 
 app_name = "console"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.InteractionsView.as_view(), name="interactions"),
+    path("t/<str:trace_id>", views.TraceView.as_view(), name="trace"),
+    path("r/<uuid:interaction_id>.json", views.ReceiptView.as_view(), name="receipt"),
+    path("sign-in", sessions.SignInView.as_view(), name="sign-in"),
+    path("sign-out", sessions.SignOutView.as_view(), name="sign-out"),
+]

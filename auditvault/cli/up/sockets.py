@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 import shutil
 import socket
 import tempfile
@@ -21,6 +21,9 @@ _LONGEST_NAME_BYTES = len("/.s.PGSQL.65535.lock")
 # Below the range that Linux and macOS give to outgoing connections, so that a restarted server
 # finds its port.
 _PORTS = range(20_000, 32_000)
+# Not the seeded generator: two test processes with one seed would choose the same port at the same
+# time.
+_RANDOM = secrets.SystemRandom()
 
 
 class PortTakenError(AuditvaultError):
@@ -42,7 +45,7 @@ def is_free(port: int) -> bool:
 
 def free_port() -> int:
     """A loopback port that nobody listens on; raises PortTakenError after a hundred tries."""
-    for port in random.sample(_PORTS, 100):
+    for port in _RANDOM.sample(_PORTS, 100):
         if is_free(port):
             return port
     raise PortTakenError("no free port was found on the loopback address")
@@ -61,7 +64,7 @@ def require_port(port: int) -> int:
 
 
 def is_usable(directory: Path) -> bool:
-    """Whether every socket has an address in this directory: short enough, and not two hosts to libpq."""
+    """Whether every socket has an address in this directory; libpq reads a comma as two hosts."""
     if "," in str(directory):
         return False
     return len(bytes(directory)) + _LONGEST_NAME_BYTES <= _LONGEST_PATH_BYTES
