@@ -1,0 +1,77 @@
+"""What only the database's owner can do: look at everything, age rows, tamper, and put things back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+# In an order that foreign keys do not mind, though they are off while tampering.
+TENANT_TABLES = (
+    "ledger_log",
+    "ledger_head",
+    "ledger_entry",
+    "ledger_tile",
+    "ledger_checkpoint",
+    "traces_header",
+    "access_event",
+    "vault_subject",
+    "vault_identifier",
+    "vault_object",
+    "vault_tag_alias",
+)
+
+
+@contextmanager
+def superuser(cluster: Any, database: str) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser's connection to one database; each statement commits."""
+    found = conninfo_to_dict(cluster.postgres.superuser_dsn) | {"dbname": database}
+    with psycopg.connect(make_conninfo(**found), autocommit=True) as connection:  # type: ignore[arg-type]
+        yield connection
+
+
+@contextmanager
+def tampering(cluster: Any, tenant_id: UUID, database: str = "region_eu") -> Iterator[Any]:
+    """A superuser's connection with triggers off; afterwards the tenant's rows are as they were."""
+    with superuser(cluster, database) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for table in TENANT_TABLES:
+            connection.execute(
+                f"CREATE TEMP TABLE saved_{table} AS SELECT * FROM {table} WHERE tenant_id = '{tenant_id}'"
+            )
+        try:
+            yield connection
+        finally:
+            for table in TENANT_TABLES:
+                connection.execute(f"DELETE FROM {table} WHERE tenant_id = %s", (tenant_id,))
+                connection.execute(
+                    f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM saved_{table}"
+                )
+
+
+def counts(cluster: Any, tenant_id: UUID, database: str = "region_eu") -> dict[str, int]:
+    """Rows that the tenant has in each table of a region."""
+    with superuser(cluster, database) as connection:
+        return {table: count(connection, table, tenant_id) for table in TENANT_TABLES}
+
+
+def count(connection: psycopg.Connection[Any], table: str, tenant_id: UUID) -> int:
+    """Rows that the tenant has in one table."""
+    row = connection.execute(
+        f"SELECT count(*) FROM {table} WHERE tenant_id = %s", (tenant_id,)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def log_number(connection: psycopg.Connection[Any], tenant_id: UUID, kind: str) -> int:
+    """The log's number inside its database."""
+    row = connection.execute(
+        "SELECT log_id FROM ledger_log WHERE tenant_id = %s AND kind = %s", (tenant_id, kind)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
