@@ -93,9 +93,11 @@ def locate(*, region: str, tenant_id: UUID, record_id: UUID) -> Located:
     """The entry of a record and its inclusion proof; raises EntryNotFoundError."""
     logs = {log.log_id: log for log in tenant_logs(region=region, tenant_id=tenant_id)}
     with tenant_scope(region_alias(region), tenant_id) as connection:
+        # Naming the logs keeps the query, and its locks, to their own partitions.
         row = connection.execute(
-            "SELECT log_id, idx, entry, leaf_hash FROM ledger_entry WHERE record_id = %s",
-            (record_id,),
+            "SELECT log_id, idx, entry, leaf_hash FROM ledger_entry"
+            " WHERE log_id = ANY(%s) AND record_id = %s",
+            (list(logs), record_id),
         ).fetchone()
         if row is None:
             raise EntryNotFoundError("There is no such record.")
