@@ -41,7 +41,6 @@ _STATUS = {
     "unsupported_encoding": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "otlp_undecodable": HTTPStatus.BAD_REQUEST,
-    "interaction_invalid": HTTPStatus.BAD_REQUEST,
 }
 
 # What a database that is down, full, starting or overloaded raises: the caller may come back.
@@ -148,7 +147,7 @@ def server_error(_request: HttpRequest) -> JsonResponse:
     )
 
 
-def not_found(_request: HttpRequest, _error: Exception | None = None) -> JsonResponse:
+def not_found(_request: HttpRequest, exception: Exception | None = None) -> JsonResponse:  # noqa: ARG001
     """Django's handler of an unknown path."""
     status = HTTPStatus.NOT_FOUND
     return JsonResponse(

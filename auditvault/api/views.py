@@ -58,6 +58,14 @@ class RegionView(APIView):
         """Where; raises RegionDeniedError or RegionRequiredError."""
         return region_of(self.credential, self.request.headers.get(REGION_HEADER))
 
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        """What one person may see is nobody else's to keep."""
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
     def require(self, act: Act) -> None:
         """Raise AccessDeniedError unless one of the caller's roles allows the act."""
         role_for(act, self.credential.roles)
@@ -127,11 +135,9 @@ class ResolveView(RegionView):
             look=Look(content_hash=given["content_hash"], **given["purpose"]),
             now=datetime.now(UTC),
         )
-        answer = Response(
+        return Response(
             {"access_record": str(record_id), "contents": [_revealed(item) for item in revealed]}
         )
-        answer["Cache-Control"] = "no-store"
-        return answer
 
 
 class ReceiptView(RegionView):

@@ -26,6 +26,7 @@ class ConsoleView(View):
     """A page about one place of a signed-in person's."""
 
     section: ClassVar[str] = ""
+    username: str | None
     places: list[Place]
     place: Place
     credential: Credential
@@ -33,12 +34,13 @@ class ConsoleView(View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Sign in first, then choose the place, then answer; an error becomes a page."""
-        self.places = []
+        self.places, self.username = [], None
         self.now = datetime.now(UTC)
         try:
             person = request.user
             if not person.is_authenticated:
                 return _to_sign_in(request)
+            self.username = person.get_username()
             self.places = places_of(person)
             self.place = choose_place(
                 self.places,
@@ -57,11 +59,10 @@ class ConsoleView(View):
         return render(self.request, template, {**self._frame(), **context}, status=status)
 
     def _frame(self) -> dict[str, Any]:
-        person = self.request.user if self.places else None
         return {
             "places": self.places,
             "place": getattr(self, "place", None),
-            "person": person.get_username() if person else None,
+            "person": self.username,
             "section": self.section,
         }
 

@@ -67,14 +67,16 @@ class Located:
 def head(connection: psycopg.Connection[Any], log: LogRef) -> HeadState:
     """The log's head, inside a `tenant_scope`."""
     row = connection.execute(
-        "SELECT size, range, last_at FROM ledger_head WHERE tenant_id = %s AND log_id = %s",
+        # An empty log's last instant is -infinity, which Python has no word for.
+        "SELECT size, range, nullif(last_at, '-infinity') FROM ledger_head"
+        " WHERE tenant_id = %s AND log_id = %s",
         (log.tenant_id, log.log_id),
     ).fetchone()
     if row is None:
         raise EntryNotFoundError("The log has no head.")
     size, range_bytes, last_at = row
     root = CompactRange.from_bytes(size, bytes(range_bytes)).root() if size else EMPTY_ROOT
-    return HeadState(size=size, root=root, last_at=last_at if size else None)
+    return HeadState(size=size, root=root, last_at=last_at)
 
 
 def latest_checkpoint(connection: psycopg.Connection[Any], log: LogRef) -> SignedCheckpoint | None:

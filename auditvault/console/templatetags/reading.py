@@ -24,7 +24,7 @@ _KIB = 1024
 @register.filter
 def utc(value: datetime | str | None) -> SafeString | str:
     """An instant in UTC, to the second; a script adds the reader's own time on hover."""
-    if value is None:
+    if not value:
         return "not known"
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
     at = at.astimezone(UTC)

@@ -93,3 +93,13 @@ def _first_prompt(body):
                     if item.key == "gen_ai.input.messages":
                         return item.value.string_value
     raise AssertionError("the capture has no prompt")
+
+
+def test_an_unknown_path_is_a_404_that_says_so(client, service):
+    answer = client.get("/api/v1/nothing-here")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_answers_are_not_to_be_kept(client, tenant):
+    answer = post(client, "/api/v1/traces/search", {}, tenant.headers("engineer"))
+    assert answer.headers["Cache-Control"] == "no-store"
