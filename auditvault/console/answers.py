@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.template.response import SimpleTemplateResponse
 from psycopg_pool import PoolTimeout
 
 from auditvault.core.errors import AuditvaultError
@@ -57,6 +58,21 @@ def private(view: _View) -> _View:
         return response
 
     return kept_by_nobody
+
+
+def guarded(view: _View) -> _View:
+    """An error becomes a page: for views that know nothing of the person yet."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            response = view(request, *args, **kwargs)
+            # Rendered here and not later, so that what fails while rendering is a page, too.
+            return response.render() if isinstance(response, SimpleTemplateResponse) else response
+        except Exception as error:  # noqa: BLE001  # the edge: everything becomes a page
+            return trouble_page(request, trouble_of(error))
+
+    return answered
 
 
 def trouble_of(error: Exception) -> Trouble:

@@ -13,7 +13,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 
-from auditvault.console.answers import private
+from auditvault.console.answers import guarded, private
 
 
 class SignInForm(AuthenticationForm):
@@ -32,7 +32,7 @@ class SignInForm(AuthenticationForm):
             self.fields[name].widget.attrs["class"] = "form-control"
 
 
-@method_decorator(private, name="dispatch")
+@method_decorator([private, guarded], name="dispatch")
 class SignInView(LoginView):
     """The form, and the session that it starts."""
 
@@ -41,7 +41,7 @@ class SignInView(LoginView):
     redirect_authenticated_user = True
 
 
-@method_decorator(private, name="dispatch")
+@method_decorator([private, guarded], name="dispatch")
 class SignOutView(LogoutView):
     """Ends the session; by POST only, so that no link of somebody else's can."""
 

@@ -1,0 +1,128 @@
+"""Which places a person sees, and as whom they call the services."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from auditvault.core.policy.access import Role
+
+
+@pytest.fixture
+def people(service) -> ModuleType:
+    """The module under test: it holds models, which can be imported once Django is set up."""
+    from auditvault.access import people
+
+    return people
+
+
+def _place(tenant, region: str):
+    from auditvault.access.models import TenantRegion
+
+    return TenantRegion.objects.get(tenant_id=tenant.tenant_id, region=region)
+
+
+def test_a_person_sees_the_places_where_they_have_a_role_and_no_other(
+    people, make_person, tenant, other_tenant
+):
+    person = make_person({f"{tenant.slug}.eu": "auditor", f"{other_tenant.slug}.us": "engineer"})
+
+    places = people.places_of(person)
+
+    assert {(place.key, place.roles) for place in places} == {
+        (f"{tenant.slug}.eu", frozenset({Role.AUDITOR})),
+        (f"{other_tenant.slug}.us", frozenset({Role.ENGINEER})),
+    }
+
+
+def test_several_roles_on_one_place_are_one_place(people, make_person, tenant):
+    person = make_person({f"{tenant.slug}.eu": "auditor"})
+    people.grant_role(
+        username=person.username, tenant_slug=tenant.slug, region="eu", role="investigator"
+    )
+
+    (place,) = people.places_of(person)
+
+    assert place.roles == {Role.AUDITOR, Role.INVESTIGATOR}
+
+
+def test_a_role_of_a_group_is_a_role_of_its_members(people, make_person, tenant):
+    person = make_person()
+    from django.contrib.auth.models import Group
+    from guardian.shortcuts import assign_perm
+
+    group = Group.objects.create(name=f"auditors of {tenant.slug}")
+    assign_perm("access.auditor", group, _place(tenant, "us"))
+    person.groups.add(group)
+
+    assert [place.key for place in people.places_of(person)] == [f"{tenant.slug}.us"]
+
+
+def test_a_role_that_is_taken_away_is_gone_at_once(people, make_person, tenant):
+    person = make_person({f"{tenant.slug}.eu": "auditor"})
+    from guardian.shortcuts import remove_perm
+
+    remove_perm("access.auditor", person, _place(tenant, "eu"))
+
+    assert people.places_of(person) == []
+
+
+def test_the_platform_superuser_sees_nothing_without_a_role(people, make_person):
+    assert people.places_of(make_person(is_superuser=True, is_staff=True)) == []
+
+
+def test_a_disabled_person_sees_nothing(people, make_person, tenant):
+    assert people.places_of(make_person({f"{tenant.slug}.eu": "auditor"}, is_active=False)) == []
+
+
+def test_nobody_sees_nothing(people):
+    from django.contrib.auth.models import AnonymousUser
+
+    assert people.places_of(AnonymousUser()) == []
+
+
+def test_the_credential_names_the_person_by_public_id_and_holds_for_one_region(
+    people, make_person, tenant
+):
+    person = make_person({f"{tenant.slug}.eu": "auditor", f"{tenant.slug}.us": "engineer"})
+    places = people.places_of(person)
+
+    credential = people.credential_of(person, places[0])
+
+    assert credential.actor == f"user:{person.public_id.hex}"
+    assert credential.tenant_id == tenant.tenant_id
+    assert credential.regions == ("eu",)
+    assert credential.roles == {Role.AUDITOR}
+
+
+def test_the_place_used_last_is_taken_where_none_is_asked_for(people, make_person, tenant):
+    places = people.places_of(make_person({f"{tenant.slug}.{r}": "auditor" for r in ("eu", "us")}))
+
+    chosen = people.choose_place(places, asked=None, remembered=f"{tenant.slug}.us")
+
+    assert chosen.region == "us"
+
+
+def test_a_place_that_one_may_not_see_is_refused_and_none_takes_its_stead(
+    people, make_person, tenant, other_tenant
+):
+    places = people.places_of(make_person({f"{tenant.slug}.eu": "auditor"}))
+
+    with pytest.raises(people.PlaceDeniedError):
+        people.choose_place(places, asked=f"{other_tenant.slug}.eu", remembered=None)
+
+
+@pytest.mark.parametrize(
+    ("username", "region", "role"),
+    [(None, "eu", "ingest"), (None, "mars", "auditor"), ("nobody-of-that-name", "eu", "auditor")],
+)
+def test_a_role_is_given_to_people_on_places_that_exist(
+    people, make_person, tenant, username, region, role
+):
+    person = make_person()
+
+    with pytest.raises(people.GrantError):
+        people.grant_role(
+            username=username or person.username, tenant_slug=tenant.slug, region=region, role=role
+        )
