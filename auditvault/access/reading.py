@@ -1,13 +1,15 @@
 """Reading headers and receipts, for whoever may: the console and the API both come here.
 
 A search is recorded with its filters and its row count before the rows are given out. What names a person in a
-filter is recorded as a keyed tag. Content is not here; see `disclosure`.
+filter is recorded as a keyed tag, and so is a text that no header holds, since that may be anything. Content is not
+here; see `disclosure`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +17,18 @@ from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
 from auditvault.access.tokens import Credential
 from auditvault.core.policy.access import ALLOWED, Act, Role, role_for
-from auditvault.core.tlog.canonical import JsonValue
+from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.proof import InclusionProof, Receipt
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import locate
 from auditvault.traces.selectors import Found, Search, SpanNode, header_of, search, trace
 from auditvault.vault.sealing import records_of_subject
+from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import Identifier, identifier_tag, subject_named
 
 _MAX_RECORDS_OF_A_PERSON = 10_000
+# Filters whose values are chosen from a list, not typed.
+_VOCABULARIES = frozenset({"status"})
 
 
 def find_headers(
@@ -60,6 +65,7 @@ def find_headers(
             before = query.record_ids
             query = replace(query, record_ids=[r for r in records if before is None or r in before])
         found = search(connection, query)
+    details |= _texts(region, credential.tenant_id, query, matched=bool(found.headers))
     details["rows"] = len(found.headers)
     act = RecordedAct(
         actor=credential.actor,
@@ -125,9 +131,29 @@ def role_allows_headers(role: Role) -> bool:
     return Act.READ_HEADERS in ALLOWED[role]
 
 
+def _texts(region: str, tenant_id: UUID, query: Search, *, matched: bool) -> dict[str, JsonValue]:
+    """The filters that somebody typed.
+
+    In clear where rows matched: then they are values of headers, which were checked when they were recorded. Otherwise
+    they may be a person's name or address in the wrong field, and only their tags are kept (design rule 3).
+    """
+    if matched:
+        return {**query.equal}
+    details: dict[str, JsonValue] = {}
+    for name, value in query.equal.items():
+        if name in _VOCABULARIES:
+            details[name] = value
+            continue
+        # The field stands before the text, so that the tag is none of a content's.
+        digest = sha256(canonical_bytes(["search_filter", name, value])).digest()
+        tag = lookup_tag(region=region, tenant_id=tenant_id, content_sha256=digest)
+        details[f"{name}_tag"] = tag.hex()
+    return details
+
+
 def _filters(query: Search) -> dict[str, JsonValue]:
-    """The filters as references and numbers; none of them names a person."""
-    details: dict[str, JsonValue] = {**query.equal}
+    """The other filters, as references and numbers; none of them names a person."""
+    details: dict[str, JsonValue] = {}
     if query.started_from:
         details["started_from"] = query.started_from.isoformat()
     if query.started_before:

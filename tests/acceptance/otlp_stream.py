@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import sys
 import threading
 from pathlib import Path
@@ -27,6 +28,7 @@ from opentelemetry.trace import Tracer
 THREADS = 3
 _GIVE_UP_SECONDS = 60.0
 _PAUSE_SECONDS = 0.01
+_SENDER = secrets.token_hex(8)
 
 
 def main(journal: Path) -> None:
@@ -66,12 +68,12 @@ def _send_all(number: int, stop: threading.Event, write: Any) -> None:
     count = 0
     while not stop.wait(_PAUSE_SECONDS):
         count += 1
-        prompt = _trace(tracer, f"question {number}-{count} of a sender that goes on")
+        prompt = _trace(tracer, f"question {number}-{count} of sender {_SENDER}")
         spans = kept.get_finished_spans()
         kept.clear()
         delivered = exporter.export(spans) is SpanExportResult.SUCCESS
         write({"thread": number, "delivered": delivered, **_facts(spans, prompt)})
-    exporter.shutdown()
+    exporter.shutdown()  # type: ignore[no-untyped-call]
     provider.shutdown()
 
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,7 +77,7 @@ class Answer:
     """What the service answered; status 0 where no answer came."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     def json(self) -> Any:
@@ -88,7 +89,7 @@ class RunningService:
     """A running `auditvault up`; make it with `running_service`."""
 
     def __init__(self, home: Path, *words: str) -> None:
-        """Start it with these further arguments, and wait until it is ready."""
+        """Start it with these further arguments, without waiting."""
         self.home = home
         self.output = home.parent / "up.output"
         self.temporary = home.parent / "tmp"
@@ -104,8 +105,6 @@ class RunningService:
                 stderr=output,
                 start_new_session=True,
             )
-        until(lambda: (self.home / "run.json").exists() or not self.is_up, "run.json")
-        self.wait_ready()
 
     @property
     def is_up(self) -> bool:
@@ -125,8 +124,11 @@ class RunningService:
 
     @property
     def state(self) -> dict[str, Any]:
-        """`run.json` as it is now."""
-        found: dict[str, Any] = json.loads((self.home / "run.json").read_text())
+        """`run.json` as it is now; fails with the supervisor's output where there is none."""
+        try:
+            found: dict[str, Any] = json.loads((self.home / "run.json").read_text())
+        except FileNotFoundError:
+            raise AssertionError(self.output.read_text()) from None
         return found
 
     def pid(self, name: str) -> int:
@@ -157,12 +159,14 @@ class RunningService:
         host = self.url.removeprefix("http://")
         connection = http.client.HTTPConnection(host, timeout=seconds)
         try:
-            connection.request(method, path, body, sent)
+            with suppress(BrokenPipeError):
+                # The service may answer, and close, before it has read a body that it refuses.
+                connection.request(method, path, body, sent)
             response = connection.getresponse()
-            found = dict(response.getheaders())
-            return Answer(status=response.status, headers=found, body=response.read())
+            body_read = response.read()
+            return Answer(status=response.status, headers=response.headers, body=body_read)
         except (OSError, http.client.HTTPException):
-            return Answer(status=0, headers={}, body=b"")
+            return Answer(status=0, headers=Message(), body=b"")
         finally:
             connection.close()
 
@@ -191,7 +195,7 @@ class RunningService:
 
         def ready() -> bool:
             assert self.is_up, self.output.read_text()
-            return self.is_ready()
+            return (self.home / "run.json").exists() and self.is_ready()
 
         until(ready, "/readyz")
 
@@ -260,7 +264,7 @@ class RunningService:
 @contextmanager
 def scratch_directory() -> Iterator[Path]:
     """A directory that the servers' user may pass through, removed at the end."""
-    path = Path(tempfile.mkdtemp(prefix="av-")).resolve()
+    path = Path(tempfile.mkdtemp(prefix="avaccept-")).resolve()
     path.chmod(0o711)
     try:
         yield path
@@ -270,19 +274,25 @@ def scratch_directory() -> Iterator[Path]:
 
 @contextmanager
 def running_service(*words: str) -> Iterator[RunningService]:
-    """A service of one's own; afterwards no process of it runs, and no file of it is left."""
-    with scratch_directory() as parent:
-        home = parent / "home"
-        service = None
-        try:
-            service = RunningService(home, *words)
-            yield service
-            service.stop()
-            assert processes_of(home) == []
-        finally:
-            _kill_all(home)
-            if service is not None:
-                service.process.wait(WAIT_SECONDS)
+    """A ready service of one's own; afterwards no process of it runs, and no file of it is left."""
+    with scratch_directory() as parent, service_in(parent / "home", *words) as service:
+        yield service
+
+
+@contextmanager
+def service_in(home: Path, *words: str) -> Iterator[RunningService]:
+    """A ready service with this home; afterwards no process of it runs."""
+    service = RunningService(home, *words)
+    try:
+        service.wait_ready()
+        yield service
+        service.stop()
+        assert processes_of(home) == []
+    finally:
+        # The supervisor first: it would start again what is killed.
+        service.process.kill()
+        service.process.wait(WAIT_SECONDS)
+        _kill_all(home)
 
 
 def _kill_all(home: Path) -> None:
