@@ -15,7 +15,8 @@ from auditvault.ledger.copying import ensure_month
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.sweep import sweep_orphan_keys
 
-_MONTHLY_TABLES = ("traces_header", "access_event", "vault_object")
+# In the order in which requests need them, or a request and the job could wait for each other.
+_MONTHLY_TABLES = ("vault_object", "traces_header", "access_event")
 
 
 @shared_task(name="auditvault.evidence.tasks.run_due_jobs", ignore_result=True)

@@ -22,12 +22,11 @@ from auditvault.core.ids import instant_of
 from auditvault.core.tlog.checkpoint import CheckpointError, open_checkpoint
 from auditvault.core.tlog.commitment import CommitmentError, verify_header_commitment
 from auditvault.core.tlog.entry import ZERO_HASH, Entry, EntryError, leaf_hash
-from auditvault.core.tlog.merkle import EMPTY_ROOT, CompactRange
+from auditvault.core.tlog.merkle import EMPTY_ROOT, CompactRange, TreeError
 from auditvault.core.tlog.note import NoteError, NoteVerifier
 from auditvault.core.tlog.tiles import TILE_WIDTH
 from auditvault.ledger.logs import LogRef, tenant_logs
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.ledger.selectors import head
 from auditvault.ledger.signer import Signed
 from auditvault.traces.services import projection as header_projection
 
@@ -40,6 +39,8 @@ _HEADER_COLUMNS = (
     " operation, status, name, provider, model, input_tokens, output_tokens, service, environment,"
     " feature, error_type"
 )
+
+_HEADER_TABLES = {"interactions": "traces_header", "access": "access_event"}
 
 Progress = Callable[[str, int, int], None]
 
@@ -116,17 +117,37 @@ def _verify_log(
 ) -> Report:
     report = Report(region=region, origin=log.origin, kind=log.kind)
     with tenant_scope(region_alias(region), log.tenant_id, snapshot=True) as connection:
-        state = head(connection, log)
+        size, root, last_leaf = _head(connection, log, report)
         expected = _expected_roots(connection, log, public_keys, remembered, report)
         walk = _Walk(log, report, expected)
         for rows in _batches(connection, log):
             walk.take(rows)
             _check_headers(connection, log, rows, report)
             if progress:
-                progress(log.origin, walk.size, state.size)
-        walk.finish(state.size, state.root)
+                progress(log.origin, walk.size, size)
+        walk.finish(size, root, last_leaf)
         _check_tiles(connection, log, walk, report)
+        _check_unrecorded(connection, log, report)
     return report
+
+
+def _head(
+    connection: psycopg.Connection[Any], log: LogRef, report: Report
+) -> tuple[int, bytes, bytes]:
+    """Size, root and last leaf as the head says; no root where it is malformed: that fits no tree."""
+    row = connection.execute(
+        "SELECT size, range, last_leaf FROM ledger_head WHERE tenant_id = %s AND log_id = %s",
+        (log.tenant_id, log.log_id),
+    ).fetchone()
+    if row is None:
+        report.bad("head_missing", 0)
+        return 0, EMPTY_ROOT, ZERO_HASH
+    size, nodes, last_leaf = row
+    try:
+        root = CompactRange.from_bytes(size, bytes(nodes)).root() if size else EMPTY_ROOT
+    except TreeError:
+        root = b""
+    return size, root, bytes(last_leaf)
 
 
 Row = tuple[int, UUID, bytes, bytes]
@@ -212,14 +233,18 @@ class _Walk:
             self._tile = []
         self._pending = []
 
-    def finish(self, size: int, root: bytes) -> None:
+    def finish(self, size: int, root: bytes, last_leaf: bytes) -> None:
         """Compare with the head, and with checkpoints beyond the end."""
         self._extend()
         found = self._report.entries
         if found != size:
             self._report.bad("head_size", min(found, size))
-        elif (self._tree.root() if found else EMPTY_ROOT) != root:
-            self._report.bad("head_root", max(found - 1, 0))
+        else:
+            if (self._tree.root() if found else EMPTY_ROOT) != root:
+                self._report.bad("head_root", max(found - 1, 0))
+            # The next entry will name it as the one before.
+            if self._prev != last_leaf:
+                self._report.bad("head_leaf", max(found - 1, 0))
         for signed_size in self._sizes:
             if signed_size > found:
                 self._report.bad("entry_missing", found)
@@ -286,6 +311,20 @@ def _check_tiles(
         ]
 
 
+def _check_unrecorded(connection: psycopg.Connection[Any], log: LogRef, report: Report) -> None:
+    """No header may stand there that no entry commits to; it has no place, so the log's end is named."""
+    table = _HEADER_TABLES.get(log.kind)
+    if table is None:
+        return
+    row = connection.execute(
+        f"SELECT EXISTS (SELECT FROM {table} AS h WHERE NOT EXISTS (SELECT FROM ledger_entry AS e"  # noqa: S608
+        " WHERE e.tenant_id = h.tenant_id AND e.log_id = %s AND e.record_id = h.record_id))",
+        (log.log_id,),
+    ).fetchone()
+    if row is not None and row[0]:
+        report.bad("header_unrecorded", report.entries)
+
+
 def _check_headers(
     connection: psycopg.Connection[Any], log: LogRef, rows: Sequence[Row], report: Report
 ) -> None:
@@ -319,7 +358,7 @@ def _check_headers(
                 report.bad("header_columns", index)
         except CommitmentError:
             report.bad("header_commitment", index)
-        except (EntryError, ValueError, KeyError):
+        except (EntryError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             report.bad("header_form", index)
 
 
