@@ -31,7 +31,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog import tiles as tlog_tiles
 from auditvault.core.tlog.checkpoint import Checkpoint
-from auditvault.core.tlog.merkle import EMPTY_ROOT, CompactRange, ProofError, verify_consistency
+from auditvault.core.tlog.merkle import (
+    EMPTY_ROOT,
+    CompactRange,
+    ProofError,
+    TreeError,
+    verify_consistency,
+)
 from auditvault.core.tlog.note import NoteSigner, sign_note
 from auditvault.ledger.logs import LogRef
 from auditvault.ledger.tiling import MissingTileError, fetch_tiles
@@ -202,10 +208,18 @@ def _heads(connection: psycopg.Connection[Any]) -> list[_Head]:
         _Head(
             log=LogRef(log_id=row[1], tenant_id=row[0], origin=row[2], kind=row[3]),
             size=row[4],
-            root=CompactRange.from_bytes(row[4], bytes(row[5])).root() if row[4] else EMPTY_ROOT,
+            root=_root(row[4], bytes(row[5])),
         )
         for row in rows
     ]
+
+
+def _root(size: int, nodes: bytes) -> bytes:
+    """The head's root; no hash where the head is malformed, which then extends nothing and is refused."""
+    try:
+        return CompactRange.from_bytes(size, nodes).root() if size else EMPTY_ROOT
+    except TreeError:
+        return b""
 
 
 def _check_extends(connection: psycopg.Connection[Any], head: _Head, last: Signed | None) -> None:

@@ -10,10 +10,21 @@ import pytest
 
 from tests.integration.ingest.sending import chat, headers_of, record
 
+_made = []
+
 
 @pytest.fixture
 def everywhere(client, tenant, run_signer):
-    """Two hundred and sixty records of a tenant, with names, aliases, a full tile, a look and a checkpoint."""
+    """Two hundred and sixty records of a tenant, with names, aliases, a full tile, a look and a checkpoint.
+
+    Made once: whoever asks for it changes none of it.
+    """
+    if not _made:
+        _made.append(_fill(client, tenant, run_signer))
+    return _made[0]
+
+
+def _fill(client, tenant, run_signer):
     claim = {"prompt.hash": hashlib.sha256(b"as the sender hashed it").hexdigest()}
     spans = [chat(f"{n}", user="anna", session="one", system="Be brief.") for n in range(259)]
     record(client, tenant, *spans, chat("claimed", attributes=claim))

@@ -47,10 +47,11 @@ def drop_connections() -> None:
 
 
 def drop_pools() -> None:
-    """Forget connections that the pools still hold and that are dead: the next test's business is another."""
+    """Forget connections that the pools still hold and that are dead: the next request's business is another."""
     from django.db import connections
 
+    drop_connections()
     for connection in connections.all(initialized_only=True):
-        connection.close()
-        if connection.settings_dict["OPTIONS"].get("pool"):
-            connection.close_pool()
+        pooled = connection.settings_dict["OPTIONS"].get("pool")
+        if pooled and not connection.pool.closed:
+            connection.pool.check()

@@ -55,8 +55,12 @@ def tampering(cluster: Any, tenant_id: UUID, database: str = "region_eu") -> Ite
 
 def counts(cluster: Any, tenant_id: UUID, database: str = "region_eu") -> dict[str, int]:
     """Rows that the tenant has in each table of a region."""
+    each = " UNION ALL ".join(
+        f"SELECT '{table}', count(*) FROM {table} WHERE tenant_id = '{tenant_id}'"
+        for table in TENANT_TABLES
+    )
     with superuser(cluster, database) as connection:
-        return {table: count(connection, table, tenant_id) for table in TENANT_TABLES}
+        return dict(connection.execute(each).fetchall())
 
 
 def count(connection: psycopg.Connection[Any], table: str, tenant_id: UUID) -> int:

@@ -158,7 +158,10 @@ def test_retention_calls_no_function_of_the_application(connect, service):
 
 def test_retention_retires_no_young_key_and_destroys_no_key_in_use(connect, everywhere):
     keys = connect("retention", keys=True)
-    ids = [row[0] for row in keys.execute("SELECT key_id FROM keyring_subject_key").fetchall()]
+    rows = keys.execute(
+        "SELECT key_id FROM keyring_subject_key WHERE tenant_id = %s", (everywhere.tenant_id,)
+    ).fetchall()
+    ids = [row[0] for row in rows]
     assert ids
     retired = keys.execute("SELECT keyring_retire(%s)", (ids,)).fetchone()
     destroyed = keys.execute("SELECT keyring_destroy_retired(%s)", (ids,)).fetchone()
