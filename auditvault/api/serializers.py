@@ -13,6 +13,8 @@ _HEX_TRACE = r"^[0-9a-fA-F]{32}$"
 _HASH = r"^(sha256|tag):[0-9a-f]{64}$"
 # Text in a request body is bounded, so that a record of it is.
 _SHORT = 256
+# As long as an identifier that is recorded; blanks are part of it.
+_NAME = 512
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -45,8 +47,8 @@ class TraceSearchRequest(StrictSerializer):
     feature = serializers.CharField(max_length=_SHORT, required=False)
     error_type = serializers.CharField(max_length=_SHORT, required=False)
     min_total_tokens = serializers.IntegerField(min_value=0, max_value=2**53, required=False)
-    user = serializers.CharField(max_length=_SHORT, required=False)
-    session = serializers.CharField(max_length=_SHORT, required=False)
+    user = serializers.CharField(max_length=_NAME, trim_whitespace=False, required=False)
+    session = serializers.CharField(max_length=_NAME, trim_whitespace=False, required=False)
     limit = serializers.IntegerField(min_value=1, max_value=MAX_PAGE, default=50)
     cursor = serializers.CharField(max_length=_SHORT, required=False)
 

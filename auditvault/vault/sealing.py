@@ -6,6 +6,7 @@ ciphertext only (design rule 3).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +15,13 @@ from uuid import UUID
 
 import psycopg
 
-from auditvault.core.crypto.envelope import ContextPrefix, open_object, seal_object
-from auditvault.core.crypto.keywrap import WrapKey
+from auditvault.core.crypto.envelope import (
+    ContextPrefix,
+    EnvelopeError,
+    open_object,
+    seal_object,
+)
+from auditvault.core.crypto.keywrap import CryptoContextError, WrapError, WrapKey
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.commitment import content_commitment
 from auditvault.ledger.copying import Row, copy_into_month, int4
@@ -24,6 +30,7 @@ from auditvault.vault.keyring.cache import KeyCache
 from auditvault.vault.keyring.services import KeyDestroyedError, Keyring, keyring
 from auditvault.vault.subjects import DATA_CLASS
 
+log = logging.getLogger("auditvault.vault")
 _COLUMNS = (
     "tenant_id, object_id, record_id, subject_id, key_id, data_class, role, version, tag,"
     " wrapped_cek, envelope"
@@ -100,7 +107,10 @@ class Sealer:
                 (list(wanted), UUID(bytes=self.tenant_subject)),
             ).fetchall()
         for stored in map(_stored, rows):
-            opened = open_stored(region=self._region, tenant_id=self._tenant_id, stored=stored)
+            try:
+                opened = open_stored(region=self._region, tenant_id=self._tenant_id, stored=stored)
+            except ContentGoneError:
+                continue  # it is sealed anew: a damaged row must not hold senders up
             known = _Shared(stored.object_id.bytes, opened.opening)
             _shared.put((*place, wanted[stored.tag]), known)
 
@@ -258,26 +268,36 @@ class ContentGoneError(AuditvaultError):
     code = "content_gone"
 
 
+class ContentDamagedError(ContentGoneError):
+    """A sealed content was changed, or moved to where it does not belong."""
+
+    code = "content_damaged"
+
+
 def open_stored(*, region: str, tenant_id: UUID, stored: StoredObject) -> Opened:
     """Open one object. The caller has checked the subject's state in the same transaction.
 
     Raises:
         ContentGoneError: its key is gone.
-        EnvelopeError: the row was tampered with, or belongs to another place.
+        ContentDamagedError: the row was tampered with, or belongs to another place.
     """
     try:
         key = keyring(region).key_to_open(tenant_id, stored.key_id)
     except KeyDestroyedError as error:
         raise ContentGoneError("This content can no longer be opened.") from error
-    opened = open_object(
-        dek=key,
-        prefix=ContextPrefix(region=region, tenant_id=tenant_id, data_class=stored.data_class),
-        subject_id=stored.subject_id.bytes,
-        object_id=stored.object_id.bytes,
-        version=stored.version,
-        wrapped_cek=stored.wrapped_cek,
-        envelope=stored.envelope,
-    )
+    try:
+        opened = open_object(
+            dek=key,
+            prefix=ContextPrefix(region=region, tenant_id=tenant_id, data_class=stored.data_class),
+            subject_id=stored.subject_id.bytes,
+            object_id=stored.object_id.bytes,
+            version=stored.version,
+            wrapped_cek=stored.wrapped_cek,
+            envelope=stored.envelope,
+        )
+    except (EnvelopeError, WrapError, CryptoContextError) as error:
+        log.critical("object %s does not open where it stands: %s", stored.object_id, error.code)
+        raise ContentDamagedError("This content was changed or moved.") from error
     return Opened(opened.content, opened.opening)
 
 
