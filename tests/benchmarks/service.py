@@ -1,185 +1,203 @@
-"""The service and the floor on the same PostgreSQL, in the same run: ratios, not seconds."""
+"""The service under test: a private instance in a temporary home, of which nothing is left behind.
+
+PostgreSQL, provisioning, environments and the web server's own arguments are those of
+`auditvault up`. Workers and beat do not run, since they do nothing during ingest; the signer does.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
+from auditvault.cli.up.children import AUDITVAULT, is_web_ready
 from auditvault.cli.up.cluster import Cluster
+from auditvault.cli.up.environment import Purpose
+from auditvault.cli.up.files import last_lines
+from auditvault.cli.up.home import project_root
+from auditvault.cli.up.process import Child, ChildSpec
 from auditvault.cli.up.sockets import free_port
-from tests.benchmarks.floor import SCHEMA
-from tests.benchmarks.senders import Sent, send
+from tests.benchmarks import floor
 
-ROOT = Path(__file__).resolve().parents[2]
-TARGETS = {512: 8000, 64: 5000, 8: 1500}
-REQUESTS = {512: 12, 64: 60, 8: 200}
-WARM_UP = {512: 8, 64: 10, 8: 20}
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def measure(*, senders: int, quick: bool) -> dict[str, Any]:
-    """Every batch size on the floor and on the service, and whether the log holds afterwards."""
-    with tempfile.TemporaryDirectory(prefix="auditvault-bench-") as folder:
-        home = Path(folder)
-        home.chmod(0o711)
-        with Cluster(home, settings_module="settings.dev") as cluster:
-            return _measure(cluster, senders=senders, quick=quick)
+REGION = "eu"
+_TENANT = "bench"
+_FLOOR_DATABASE = "bench_floor"
+_COUNTS = """
+SELECT (SELECT count(*) FROM traces_header), count(*), (SELECT sum(size)::bigint
+    FROM ledger_head JOIN ledger_log USING (tenant_id, log_id) WHERE kind = 'interactions')
+FROM ledger_entry JOIN ledger_log USING (tenant_id, log_id) WHERE kind = 'interactions'
+"""
+_READY_SECONDS = 60.0
+_POLL_SECONDS = 0.05
 
 
-def _measure(cluster: Cluster, *, senders: int, quick: bool) -> dict[str, Any]:
-    _run(cluster, "owner", "migrate_all", "--verbosity", "0")
-    _run(cluster, "operator", "tenant", "create", "bench", "--region", "eu")
-    token = _run(
-        cluster, "operator", "token", "create", "--tenant", "bench", "--region", "eu",
-        "--role", "ingest",
-    ).strip()  # fmt: skip
-    dsn = cluster.postgres.superuser_dsn
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE floor")
-    floor_dsn = psycopg.conninfo.make_conninfo(dsn, dbname="floor")
-    with psycopg.connect(floor_dsn) as connection:
-        connection.execute(SCHEMA)
-    floor = _batches(
-        "tests.benchmarks.floor:application", {"FLOOR_URL": floor_dsn}, cluster, "", senders, quick
-    )
-    service = _batches("settings.wsgi:application", {}, cluster, token, senders, quick)
-    acknowledged = sum(item["acknowledged"] for item in service.values())
-    return {
-        "batches": {
-            str(batch): {
-                "spans_per_second": service[batch]["spans_per_second"],
-                "target": TARGETS[batch],
-                "floor_spans_per_second": floor[batch]["spans_per_second"],
-                "ratio_to_floor": round(
-                    service[batch]["spans_per_second"] / floor[batch]["spans_per_second"], 2
-                ),
-                "service": service[batch],
-                "floor": floor[batch],
-            }
-            for batch in service
-        },
-        "acknowledged": acknowledged,
-        "durable": _count(psycopg.conninfo.make_conninfo(dsn, dbname="region_eu")),
-        "verify": _verdict(cluster),
-    }
+class BenchmarkError(Exception):
+    """The instance does not start, or does not hold what it acknowledged."""
 
 
-def _batches(
-    target: str, extra: dict[str, str], cluster: Cluster, token: str, senders: int, quick: bool
-) -> dict[int, dict[str, Any]]:
-    results = {}
-    with _server(target, cluster.environment("web") | extra) as (port, process):
-        for batch in TARGETS:
-            requests = max(2, REQUESTS[batch] // (4 if quick else 1))
-            warm = send(
-                port=port, token=token, batch=batch, requests=WARM_UP[batch], senders=senders,
-                seed=time.time_ns() % 10**9,
-            )  # fmt: skip
-            before = _cpu_seconds(process.pid)
-            sent = send(
-                port=port, token=token, batch=batch, requests=requests, senders=senders,
-                seed=time.time_ns() % 10**9,
-            )  # fmt: skip
-            after = _cpu_seconds(process.pid)
-            results[batch] = _figures(sent, before, after) | {
-                "acknowledged": sent.spans + warm.spans
-            }
-    return results
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Servers:
+    """Where to send, and the processes whose time counts, by name."""
+
+    port: int  # on the loopback address
+    token: str
+    pids: Mapping[str, int]
 
 
-def _figures(sent: Sent, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
-    spent = {name: (after[name] - before[name]) / sent.spans * 1e6 for name in after}
-    return {
-        "spans_per_second": round(sent.spans / sent.seconds),
-        "p50_ms": round(sent.p50_ms, 1),
-        "web_cpu_us_per_span": round(spent["web"], 1),
-        "postgres_cpu_us_per_span": round(spent["postgres"], 1),
-        "sender_cpu_us_per_span": round(sent.cpu_seconds / sent.spans * 1e6, 1),
-    }
+class Instance:
+    """A running cluster with one tenant, on which the product's and the floor's web servers run."""
+
+    def __init__(self, cluster: Cluster, *, workers: int | None) -> None:
+        """`workers` replaces the number of web workers that `auditvault up` starts."""
+        self._cluster = cluster
+        self._workers = workers
+        self.token = ""
+
+    def set_up(self) -> None:
+        """Migrate, and make a tenant with a token that may append."""
+        self._django("owner", "migrate_all", "--verbosity", "0")
+        self._django("operator", "tenant", "create", _TENANT, "--region", REGION)
+        made = self._django(
+            "operator", "token", "create", "--tenant", _TENANT, "--region", REGION,
+            "--role", "ingest", "--json",
+        )  # fmt: skip
+        self.token = json.loads(made)["token"]
+
+    @property
+    def home(self) -> Path:
+        """Its directory."""
+        return self._cluster.site.home
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the servers."""
+        with self.connect("postgres") as connection:
+            row = connection.execute("SHOW server_version").fetchone()
+        return {"postgresql": str(row[0] if row else ""), "granian": version("granian")}
+
+    @contextmanager
+    def service(self) -> Iterator[Servers]:
+        """Run the product's web server and its signer."""
+        with _running(self._spec("signer")) as signer, _running(self._spec("web")) as web:
+            yield self._servers(self._cluster.site.port, web=web, signer=signer)
+
+    @contextmanager
+    def floor(self) -> Iterator[Servers]:
+        """Run the floor under the product's web server arguments, on a database of its own."""
+        port = free_port()
+        spec = self._spec("web")
+        argv = [*spec.argv[:-1], floor.APPLICATION]
+        argv[argv.index("--port") + 1] = str(port)
+        environment = {**spec.environment, floor.URL_VARIABLE: self._make_floor()}
+        bare = dataclasses.replace(
+            spec, name="floor", argv=argv, environment=environment,
+            log=spec.log.with_name("floor.log"), ready=lambda: is_web_ready(port),
+        )  # fmt: skip
+        with _running(bare) as web:
+            yield self._servers(port, web=web)
+
+    def connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
+        """Connect as superuser, who sees the rows of every tenant."""
+        dsn = make_conninfo(self._cluster.postgres.superuser_dsn, dbname=database)
+        return psycopg.connect(dsn, autocommit=True)
+
+    def check_durable(self, acknowledged: int) -> int:
+        """Kill PostgreSQL, let it recover, and count; returns the number of rows.
+
+        Raises BenchmarkError unless headers, entries and the head each say `acknowledged`.
+        """
+        self._cluster.postgres.kill()
+        self._cluster.postgres.start()
+        with self.connect(f"region_{REGION}") as connection:
+            counts = connection.execute(_COUNTS).fetchone()
+        if counts != (acknowledged,) * 3:
+            raise BenchmarkError(
+                f"{acknowledged} spans were acknowledged; headers, entries and head say {counts}"
+            )
+        return acknowledged
+
+    def verify(self) -> float:
+        """Sign and verify every log; returns the seconds of the latter, raises BenchmarkError."""
+        self._django("signer", "signer", "--once")
+        began = time.monotonic()
+        report = json.loads(self._django("operator", "verify", "--json"))
+        if report["verdict"] != "holds":
+            raise BenchmarkError(f"the log does not verify: {report}")
+        return time.monotonic() - began
+
+    def _spec(self, name: str) -> ChildSpec:
+        (spec,) = (child for child in AUDITVAULT.children(self._cluster.site) if child.name == name)
+        argv = list(spec.argv)
+        if name == "web" and self._workers is not None:
+            argv[argv.index("--workers") + 1] = str(self._workers)
+        return dataclasses.replace(spec, argv=argv)
+
+    def _servers(self, port: int, **pids: int) -> Servers:
+        pids["postgres"] = self._cluster.postgres.pid
+        return Servers(port=port, token=self.token, pids=pids)
+
+    def _make_floor(self) -> str:
+        """Make the floor's database and return its URL for the application's role."""
+        app_url = self._cluster.site.urls[f"region_{REGION}"]["app"]
+        with self.connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {_FLOOR_DATABASE}")
+        with self.connect(_FLOOR_DATABASE) as connection:
+            connection.execute(floor.SCHEMA)
+        return app_url.replace(f"/region_{REGION}?", f"/{_FLOOR_DATABASE}?")
+
+    def _django(self, purpose: Purpose, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "django", *words],
+            env=self._cluster.environment(purpose),
+            cwd=project_root(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise BenchmarkError(f"{' '.join(words[:2])} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
 
 
 @contextmanager
-def _server(
-    target: str, environment: dict[str, str]
-) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    port = free_port()
-    argv = [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1",
-        "--port", str(port), "--workers", "2", "--blocking-threads", "4",
-        "--log-level", "warning", target,
-    ]  # fmt: skip
-    process = subprocess.Popen(argv, env=environment, cwd=ROOT)
+def private_instance(parent: Path | None, *, workers: int | None) -> Iterator[Instance]:
+    """Make an instance in a new directory below `parent` and remove all of it at the end."""
+    home = Path(tempfile.mkdtemp(prefix="auditvault-bench-", dir=parent))
     try:
-        deadline = time.monotonic() + 60
-        while not _answers(port):
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.1)
-        yield port, process
+        cluster = Cluster(
+            home, regions=(REGION,), settings_module="settings.dev", web_port=free_port(),
+            with_broker=False,
+        )  # fmt: skip
+        with cluster:
+            instance = Instance(cluster, workers=workers)
+            instance.set_up()
+            yield instance
     finally:
-        process.terminate()
-        process.wait(30)
+        # Where the servers' user cannot enter the home, a link in it names their directory.
+        shutil.rmtree((home / "servers").resolve(), ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
 
 
-def _answers(port: int) -> bool:
-    import socket
-
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _cpu_seconds(web_pid: int) -> dict[str, float]:
-    """CPU of the web server with its children, and of every PostgreSQL process of this run."""
-    parents, names, spent = {}, {}, {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            head, _, tail = path.read_text().rpartition(")")
-        except OSError:
-            continue
-        pid, fields = int(path.parent.name), tail.split()
-        names[pid], parents[pid] = head.partition("(")[2], int(fields[1])
-        # Children that have ended count with their parents.
-        spent[pid] = sum(int(value) for value in fields[11:15]) / _TICKS
-
-    def descends(pid: int) -> bool:
-        while pid not in {0, web_pid}:
-            pid = parents.get(pid, 0)
-        return pid == web_pid
-
-    return {
-        "web": sum(spent[pid] for pid in spent if descends(pid)),
-        "postgres": sum(
-            spent[pid] for pid in spent if names[pid].startswith("postgres") and parents[pid] != 1
-        ),
-    }
-
-
-def _run(cluster: Cluster, purpose: Any, *words: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "django", *words],
-        env=cluster.environment(purpose), cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-
-
-def _count(dsn: str) -> int:
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("SELECT count(*) FROM traces_header").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _verdict(cluster: Cluster) -> str:
-    _run(cluster, "signer", "signer", "--once")
-    answer = subprocess.run(
-        [sys.executable, "-m", "django", "verify", "--json"],
-        env=cluster.environment("operator"), cwd=ROOT, check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    return str(json.loads(answer.stdout)["verdict"])
+@contextmanager
+def _running(spec: ChildSpec) -> Iterator[int]:
+    """Run a child until the block ends; yields its pid once it is ready."""
+    child = Child(spec)
+    try:
+        deadline = time.monotonic() + _READY_SECONDS
+        while spec.ready is not None and not spec.ready():
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise BenchmarkError(
+                    f"{spec.name} did not start. {spec.log} ends:\n{last_lines(spec.log)}"
+                )
+            time.sleep(_POLL_SECONDS)
+        yield child.pid
+    finally:
+        child.stop()
