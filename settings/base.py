@@ -73,26 +73,19 @@ TEMPLATES = [
 ]
 
 # --- Databases: one for the control plane, two for each region this process serves -----------------------
-POOL = {
-    "min_size": env.number("AUDITVAULT_POOL_MIN", 0),
-    "max_size": env.number("AUDITVAULT_POOL_MAX", 8),
-    "timeout": env.number("AUDITVAULT_POOL_TIMEOUT_SECONDS", 5),
-}
 REGIONS = env.names("AUDITVAULT_REGIONS")
 
 
-def _pooled(variable: str) -> dict[str, Any]:
-    config = env.database(env.text(variable), variable)
-    config["OPTIONS"]["pool"] = dict(POOL)
-    return config
+def _database(variable: str) -> dict[str, Any]:
+    return env.database(env.text(variable), variable)
 
 
-DATABASES: dict[str, dict[str, Any]] = {"default": _pooled("AUDITVAULT_CONTROL_URL")}
+DATABASES: dict[str, dict[str, Any]] = {"default": _database("AUDITVAULT_CONTROL_URL")}
 ROOT_KEY_FILES: dict[str, str] = {}
 for _region in REGIONS:
     _upper = _region.upper()
-    DATABASES[f"region_{_region}"] = _pooled(f"AUDITVAULT_REGION_{_upper}_URL")
-    DATABASES[f"keys_{_region}"] = _pooled(f"AUDITVAULT_KEYS_{_upper}_URL")
+    DATABASES[f"region_{_region}"] = _database(f"AUDITVAULT_REGION_{_upper}_URL")
+    DATABASES[f"keys_{_region}"] = _database(f"AUDITVAULT_KEYS_{_upper}_URL")
     ROOT_KEY_FILES[_region] = env.text(f"AUDITVAULT_ROOT_KEY_{_upper}_FILE", "")
     # Only the processes that sweep and sign are given these.
     for _alias, _name in {
@@ -109,6 +102,8 @@ MIGRATION_MODULES: dict[str, str] = {}
 
 # --- Log and signer --------------------------------------------------------------------------------------
 LOG_HOST = env.text("AUDITVAULT_LOG_HOST", "localhost")
+# Origins of the logs that anybody may read under /tlog/, for witnesses and monitors. None but those named here.
+PUBLIC_LOGS = env.origins("AUDITVAULT_PUBLIC_LOGS")
 LOG_VKEYS_FILE = env.text("AUDITVAULT_LOG_VKEYS_FILE", "")
 SIGNER_KEY_FILE = env.text("AUDITVAULT_SIGNER_KEY_FILE", "")
 SIGNER_STATE_FILE = env.text("AUDITVAULT_SIGNER_STATE_FILE", "")

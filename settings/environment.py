@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+# How long a request waits for a server that does not answer; `?connect_timeout=` in the URL says otherwise.
+_CONNECT_SECONDS = 5
+
+_ORIGIN = re.compile(
+    r"[A-Za-z0-9._:-]+/[a-z][a-z0-9]{0,15}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
 
 
 def text(name: str, default: str | None = None) -> str:
@@ -51,6 +59,17 @@ def names(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
 
 
+def origins(name: str) -> list[str]:
+    """The variable as a comma-separated list of logs' origins, whole ones: `<host>/<region>/<uuid>`."""
+    found = names(name)
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise ImproperlyConfigured(
+                f"{name} must list origins of logs, as the first line of a checkpoint has them."
+            )
+    return found
+
+
 def secret_file(name: str) -> str:
     """The content of the file that the variable names; raises where it is missing, unreadable or empty."""
     path = Path(text(name))
@@ -76,15 +95,23 @@ def database(url: str, variable: str) -> dict[str, Any]:
         raise ImproperlyConfigured(f"{variable} must be a postgresql:// URL with a database name.")
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "auditvault.ledger.postgresql",
         "NAME": unquote(parts.path[1:]),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.pop("host", parts.hostname or ""),
         "PORT": query.pop("port", str(parts.port or "")),
         "ATOMIC_REQUESTS": False,
+        # A thread keeps its connection, and looks before each request whether the server is still there.
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
         "DISABLE_SERVER_SIDE_CURSORS": False,
-        "OPTIONS": {"server_side_binding": True, "prepare_threshold": 3, **query},
+        "OPTIONS": {
+            "server_side_binding": True,
+            "prepare_threshold": 3,
+            "connect_timeout": _CONNECT_SECONDS,
+            **query,
+        },
         "TEST": {"NAME": unquote(parts.path[1:])},
     }
 

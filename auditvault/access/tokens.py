@@ -15,13 +15,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import connections
 from django.db.models import Q
 
 from auditvault.access.models import ApiToken, Tenant, TenantRegion
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import Role
-from auditvault.ledger.scope import driver_connection
+from auditvault.ledger.scope import usable_connection
 
 _PREFIX = "av"
 _PUBLIC_BYTES = 6
@@ -132,9 +131,7 @@ def authenticate(token: str, *, now: datetime) -> Credential:
 
 def _stored(public_id: str) -> _StoredToken | None:
     """The row, straight from the driver: every request asks, and the ORM costs four times the query."""
-    connection = connections["default"]
-    connection.ensure_connection()
-    row = driver_connection(connection).execute(_FIND_CREDENTIAL, (public_id,)).fetchone()
+    row = usable_connection("default").execute(_FIND_CREDENTIAL, (public_id,)).fetchone()
     return _StoredToken(bytes(row[0]), *row[1:]) if row else None
 
 

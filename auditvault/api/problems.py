@@ -10,12 +10,10 @@ import psycopg
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, JsonResponse
-from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from auditvault.core.errors import AuditvaultError
-from auditvault.ledger.scope import forget_lost_connections
 
 log = logging.getLogger("auditvault.api")
 RETRY_AFTER_SECONDS = 5
@@ -33,6 +31,7 @@ _STATUS = {
     "trace_not_found": HTTPStatus.NOT_FOUND,
     "entry_not_found": HTTPStatus.NOT_FOUND,
     "log_not_found": HTTPStatus.NOT_FOUND,
+    "tile_not_found": HTTPStatus.NOT_FOUND,
     "purpose_invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
     "content_hash_invalid": HTTPStatus.BAD_REQUEST,
     "cursor_invalid": HTTPStatus.BAD_REQUEST,
@@ -44,7 +43,7 @@ _STATUS = {
 }
 
 # What a database that is down, full, starting or overloaded raises: the caller may come back.
-UNAVAILABLE = (DatabaseError, psycopg.Error, PoolTimeout, OSError)
+UNAVAILABLE = (DatabaseError, psycopg.Error, OSError)
 
 
 def status_of(error: AuditvaultError) -> HTTPStatus:
@@ -99,7 +98,6 @@ def describe(  # noqa: PLR0911  # one line a kind of error
         return status_of(error), error.code, error.message, {}
     if isinstance(error, UNAVAILABLE):
         log.warning("a database is unavailable", exc_info=error)
-        forget_lost_connections(error)
         detail = "A database of this service cannot be reached or written. Try again later."
         return HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", detail, {}
     if isinstance(error, exceptions.ValidationError):

@@ -15,14 +15,13 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.response import SimpleTemplateResponse
-from psycopg_pool import PoolTimeout
 
 from auditvault.core.errors import AuditvaultError
 
 log = logging.getLogger("auditvault.console")
 RETRY_AFTER_SECONDS = 5
 _View = Callable[..., HttpResponseBase]
-_STORAGE = (DatabaseError, psycopg.Error, PoolTimeout, OSError)
+_STORAGE = (DatabaseError, psycopg.Error, OSError)
 # Any other error of ours means that something here does not work now: 503, and come back.
 _STATUS = {
     "access_denied": HTTPStatus.FORBIDDEN,

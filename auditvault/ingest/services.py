@@ -3,11 +3,14 @@
 Order, and what a crash leaves behind:
 
 1. Spans that are already recorded are recognised.             Crash: nothing.
-2. New subjects are committed, then new keys.                  Crash: names and keys without content; swept.
+2. New subjects are committed, then new keys, each apart.      Crash: names and keys without content; swept.
 3. Contents are sealed in memory.                              Crash: nothing.
-4. One region transaction: objects, headers, then the head is locked, entries and tiles are written, the head
-   moves, commit.                                              Crash before the commit: nothing of this request.
+4. Objects and headers are written, then the head is locked, entries and tiles are written, the head moves, commit.
+                                                               Crash before the commit: nothing of this request.
 5. The answer goes out.                                        Crash before: the sender repeats, step 1 finds it.
+
+Steps 1, 3 and 4 are one region transaction. A request that names somebody new ends it after step 1, because step 2
+must be durable before anything is sealed, and begins again.
 
 Two requests with the same new span race to step 4. The second finds the first's rows once it holds the head,
 gives up its transaction and starts again at step 1.
@@ -32,9 +35,9 @@ from auditvault.core.interaction import Interaction
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
 from auditvault.ingest.header import header_bytes
-from auditvault.ingest.repeats import Draft, StoredSpan, settle_repeats
+from auditvault.ingest.repeats import Draft, StoredSpan, TagOf, settle_repeats
 from auditvault.ledger.copying import Row
-from auditvault.ledger.logs import log_ref
+from auditvault.ledger.logs import LogRef, log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import Pending, append
 from auditvault.traces.services import (
@@ -48,7 +51,7 @@ from auditvault.traces.services import (
 )
 from auditvault.vault.sealing import Sealer, tags_of
 from auditvault.vault.services import lookup_tag, make_sealer
-from auditvault.vault.subjects import Identifier, Naming
+from auditvault.vault.subjects import Identifier, Naming, tenant_subject
 
 ENTRY_TYPE = "interaction.recorded"
 # Which contents a sender's own hash may be of: it says "prompt", and means the messages or the raw input.
@@ -108,24 +111,40 @@ def _ingest_once(
 ) -> Ingested:
     log = log_ref(region, tenant_id, "interactions", settings.LOG_HOST)
     naming, chosen = _named(region, tenant_id, interactions, at)
-    trace_ids = {interaction.trace_id for interaction in interactions}
+    # Made once, in a transaction of its own, and remembered: it must not be missing inside the next one.
+    tenant_subject(region=region, tenant_id=tenant_id, at=at)
     with tenant_scope(region_alias(region), tenant_id) as connection:
         naming.look_up(connection)
-        seen = known_spans(connection, trace_ids)
+        if not naming.is_missing_any():
+            return _record(connection, region, log, naming, chosen, source, interactions, at)
     naming.make_missing()
-    drafts = _drafts(interactions, naming, chosen, at)
-    fresh = settle_repeats(drafts, seen, partial(_stored, region, tenant_id))
-    if not fresh:
-        return Ingested(recorded=(), repeated=len(drafts))
-    sealer = _sealer(region, tenant_id, fresh, at)
-    header_rows, pending = _compose(sealer, tenant_id, source, fresh, at)
     with tenant_scope(region_alias(region), tenant_id) as connection:
+        return _record(connection, region, log, naming, chosen, source, interactions, at)
+
+
+def _record(
+    connection: psycopg.Connection[Any],
+    region: str,
+    log: LogRef,
+    naming: Naming,
+    chosen: list[Identifier],
+    source: str,
+    interactions: Sequence[Interaction],
+    at: datetime,
+) -> Ingested:
+    """Seal and append what is new, inside the caller's transaction."""
+    seen = known_spans(connection, {interaction.trace_id for interaction in interactions})
+    drafts = _drafts(interactions, naming, chosen, at)
+    stored = partial(_stored, connection, partial(_tag, region, log.tenant_id))
+    fresh = settle_repeats(drafts, seen, stored)
+    if fresh:
+        sealer = _sealer(connection, region, log.tenant_id, fresh, at)
+        header_rows, pending = _compose(sealer, log.tenant_id, source, fresh, at)
         naming.write_aliases(connection)
         sealer.write(connection, at)
         write_headers(connection, header_rows, at)
         refuse_repeats = partial(_refuse_repeats, connection, fresh, seen)
         append(connection, log=log, pending=pending, once_locked=refuse_repeats)
-    sealer.committed()
     return Ingested(
         recorded=tuple(draft.record_id for draft in fresh), repeated=len(drafts) - len(fresh)
     )
@@ -144,16 +163,12 @@ def _refuse_repeats(
         raise _RepeatedMeanwhileError
 
 
-def _stored(region: str, tenant_id: UUID, record_ids: Sequence[UUID]) -> list[StoredSpan]:
+def _stored(
+    connection: psycopg.Connection[Any], tag_of: TagOf, record_ids: Sequence[UUID]
+) -> list[StoredSpan]:
     """The recorded revisions of a span, oldest first, with what their contents are known by."""
-    with tenant_scope(region_alias(region), tenant_id) as connection:
-        revisions = stored_revisions(connection, record_ids)
-        return [
-            StoredSpan.read(
-                revision, partial(tags_of, connection), partial(_tag, region, tenant_id)
-            )
-            for revision in revisions
-        ]
+    revisions = stored_revisions(connection, record_ids)
+    return [StoredSpan.read(known, partial(tags_of, connection), tag_of) for known in revisions]
 
 
 def _named(
@@ -217,16 +232,23 @@ def _tag(region: str, tenant_id: UUID, digest: bytes) -> bytes:
     return lookup_tag(region=region, tenant_id=tenant_id, content_sha256=digest)
 
 
-def _sealer(region: str, tenant_id: UUID, fresh: list[Draft], at: datetime) -> Sealer:
+def _sealer(
+    connection: psycopg.Connection[Any],
+    region: str,
+    tenant_id: UUID,
+    fresh: list[Draft],
+    at: datetime,
+) -> Sealer:
     subjects = {draft.subject_id for draft in fresh}
     sealer = make_sealer(region=region, tenant_id=tenant_id, subjects=subjects, at=at)
     sealer.recall(
+        connection,
         {
             content.digest
             for draft in fresh
             for content in draft.interaction.contents
             if content.owner == "tenant"
-        }
+        },
     )
     return sealer
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
+from django.db import transaction
 
 from auditvault.core.crypto.envelope import (
     ContextPrefix,
@@ -25,7 +26,7 @@ from auditvault.core.crypto.keywrap import CryptoContextError, WrapError, WrapKe
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.commitment import content_commitment
 from auditvault.ledger.copying import Row, copy_into_month, int4
-from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.ledger.scope import region_alias
 from auditvault.vault.keyring.cache import KeyCache
 from auditvault.vault.keyring.services import KeyDestroyedError, Keyring, keyring
 from auditvault.vault.subjects import DATA_CLASS
@@ -88,7 +89,7 @@ class Sealer:
         self._seen: dict[bytes, _Shared] = {}
         self._made_for_tenant: list[tuple[bytes, _Shared]] = []
 
-    def recall(self, digests: Iterable[bytes]) -> None:
+    def recall(self, connection: psycopg.Connection[Any], digests: Iterable[bytes]) -> None:
         """Find which of the tenant's own contents, by SHA-256, other processes have sealed, to refer to them again.
 
         Only objects of the tenant's own subject are looked at.
@@ -101,11 +102,10 @@ class Sealer:
         }
         if not wanted:
             return
-        with tenant_scope(region_alias(self._region), self._tenant_id) as connection:
-            rows = connection.execute(
-                f"{_SELECT} WHERE tag = ANY(%s) AND subject_id = %s",
-                (list(wanted), UUID(bytes=self.tenant_subject)),
-            ).fetchall()
+        rows = connection.execute(
+            f"{_SELECT} WHERE tag = ANY(%s) AND subject_id = %s",
+            (list(wanted), UUID(bytes=self.tenant_subject)),
+        ).fetchall()
         for stored in map(_stored, rows):
             try:
                 opened = open_stored(region=self._region, tenant_id=self._tenant_id, stored=stored)
@@ -158,8 +158,10 @@ class Sealer:
                 " SELECT * FROM unnest(%s::uuid[], %s::bytea[], %s::uuid[]) ON CONFLICT DO NOTHING",
                 [list(column) for column in zip(*self._aliases, strict=True)],
             )
+        if self._made_for_tenant:
+            transaction.on_commit(self._committed, using=region_alias(self._region))
 
-    def committed(self) -> None:
+    def _committed(self) -> None:
         """Remember the tenant's own contents, now that their rows are durable."""
         for digest, known in self._made_for_tenant:
             _shared.put((self._region, self._tenant_id, digest), known)

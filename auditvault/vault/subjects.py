@@ -40,9 +40,9 @@ class Identifier(NamedTuple):
 class Naming:
     """Finds the subjects that one request's identifiers name, and makes those that are new.
 
-    Three steps, because each needs another transaction: `look_up` in the caller's reading one, `make_missing` in one of
-    its own, `write_aliases` in the caller's writing one. A new subject is committed before anything is sealed for it: a
-    crash afterwards leaves a subject without content, which is harmless.
+    Three steps: `look_up` in the caller's transaction, `make_missing` in one of its own where somebody is new, and
+    `write_aliases` in the caller's again. A new subject is committed before anything is sealed for it: a crash
+    afterwards leaves a subject without content, which is harmless.
     """
 
     def __init__(
@@ -69,11 +69,13 @@ class Naming:
         """Find what is known already."""
         self._known |= self._found(connection, self._tags)
 
+    def is_missing_any(self) -> bool:
+        """Whether one of the `identifiers` names nobody yet; to be asked after `look_up`."""
+        return any(item not in self._known and item not in self._aliases for item in self._tags)
+
     def make_missing(self) -> None:
         """Make and commit a subject for each identifier that named none; aliases wait."""
         fresh = self._missing(item for item in self._tags if item not in self._aliases)
-        if not fresh:
-            return
         made = dict(zip(fresh, uuid7s(self._at, len(fresh)), strict=True))
         rows = self._rows(made)
         kinds = ["person" if item.kind == "user" else "session" for item in fresh]

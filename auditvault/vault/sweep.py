@@ -14,9 +14,8 @@ from uuid import UUID
 
 import psycopg
 from django.conf import settings
-from django.db import connections
 
-from auditvault.ledger.scope import RegionUnavailableError, driver_connection
+from auditvault.ledger.scope import RegionUnavailableError, usable_connection
 
 BATCH = 1000
 
@@ -50,8 +49,7 @@ def sweep_orphan_keys(*, region: str) -> Swept:
 def _connection(alias: str) -> psycopg.Connection[Any]:
     if alias not in settings.DATABASES:
         raise RegionUnavailableError("This process was not given the retention role's credentials.")
-    connections[alias].ensure_connection()
-    return driver_connection(connections[alias])
+    return usable_connection(alias)
 
 
 def _candidates(keys: psycopg.Connection[Any], after: UUID) -> list[tuple[UUID, UUID, UUID, bool]]:

@@ -28,7 +28,7 @@ Purpose = Literal["web", "worker", "beat", "signer", "owner", "operator"]
 # Taken over from the supervisor's own environment where set; everything else stays behind.
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TMPDIR|TERM|OMP_[A-Z_]+|OPENBLAS_[A-Z0-9_]+"
-    r"|AUDITVAULT_(LOG_LEVEL|POOL_[A-Z_]+|ALLOWED_HOSTS|ALLOW_FILE_KEYS)"
+    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|ALLOW_FILE_KEYS|PUBLIC_LOGS)"
 )
 
 

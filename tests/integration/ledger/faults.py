@@ -58,11 +58,26 @@ class FaultyConnection:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
+    @property
+    def pgconn(self) -> Any:
+        return _FaultyLink(self._connection, self._plan)
+
     def execute(self, *words: Any, **options: Any) -> Any:
         return self._plan.run(self._connection, lambda: self._connection.execute(*words, **options))
 
     def cursor(self, *words: Any, **options: Any) -> Any:
         return _FaultyCursor(self._connection.cursor(*words, **options), self._plan)
+
+
+class _FaultyLink:
+    """What `tenant_scope` begins a transaction with."""
+
+    def __init__(self, connection: psycopg.Connection[Any], plan: Plan) -> None:
+        self._connection = connection
+        self._plan = plan
+
+    def exec_(self, command: bytes) -> Any:
+        return self._plan.run(self._connection, lambda: self._connection.pgconn.exec_(command))
 
 
 class _FaultyCursor:

@@ -8,17 +8,10 @@ from typing import Any
 
 from tests.integration.ledger.superuser import superuser
 
-_POOL_SECONDS = 0.3
-
 
 @contextmanager
-def unreachable(cluster: Any, database: str, monkeypatch: Any) -> Iterator[None]:
+def unreachable(cluster: Any, database: str) -> Iterator[None]:
     """Inside the block the database takes no connection, and those there were are cut."""
-    from django.db import connections
-
-    alias = "default" if database == "auditvault_control" else database
-    # How long a request waits for a connection that does not come.
-    monkeypatch.setattr(connections[alias].pool, "timeout", _POOL_SECONDS)
     with superuser(cluster, "postgres") as connection:
         connection.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
         try:
@@ -26,7 +19,7 @@ def unreachable(cluster: Any, database: str, monkeypatch: Any) -> Iterator[None]
             yield
         finally:
             connection.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
-            drop_pools()
+            drop_connections()
 
 
 def cut_all(connection: Any, database: str) -> None:
@@ -44,14 +37,3 @@ def drop_connections() -> None:
 
     for connection in connections.all(initialized_only=True):
         connection.close()
-
-
-def drop_pools() -> None:
-    """Forget connections that the pools still hold and that are dead: the next request's business is another."""
-    from django.db import connections
-
-    drop_connections()
-    for connection in connections.all(initialized_only=True):
-        pooled = connection.settings_dict["OPTIONS"].get("pool")
-        if pooled and not connection.pool.closed:
-            connection.pool.check()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import psycopg
 import pytest
 
 from tests.integration.evidence.verdict import findings
 from tests.integration.ingest.sending import chat, protobuf_of, send
 from tests.integration.ledger.faults import FaultyConnection, Plan, kill
-from tests.integration.ledger.outage import drop_pools
+from tests.integration.ledger.outage import drop_connections
 from tests.integration.ledger.superuser import counts
 
 # So many that a request goes over a tile's and a partition's border, as long as none has been recorded.
@@ -58,7 +60,13 @@ class Fixture:
 @pytest.fixture
 def sender(client, tenant, cluster):
     yield Fixture(client, tenant, cluster)
-    drop_pools()
+    drop_connections()
+
+
+def faulty(driver_connection, plan, wrapper):
+    """The tables of the region and its keys; who asks is settled before they are touched."""
+    raw = driver_connection(wrapper)
+    return raw if wrapper.alias == "default" else FaultyConnection(raw, plan)
 
 
 @pytest.mark.parametrize("how", ["before", "after", "killed before", "killed after"])
@@ -76,10 +84,10 @@ def test_a_failure_at_any_statement_leaves_nothing_and_costs_a_repetition(
             patch.setattr(
                 scope,
                 "driver_connection",
-                lambda wrapper, plan=plan: FaultyConnection(driver_connection(wrapper), plan),
+                partial(faulty, driver_connection, plan),
             )
             answer = sender.send(bodies[-1])
-        drop_pools()
+        drop_connections()
         if not plan.happened:
             break
         assert (answer, sender.rows()) == (503, whole)
@@ -159,7 +167,7 @@ def test_a_process_that_dies_while_it_commits_leaves_all_or_nothing(
     before, body = sender.rows(), sender.body()
     state["instead"] = die
     assert sender.send(body) == 503
-    drop_pools()
+    drop_connections()
     assert sender.rows()["ledger_entry"] in {before["ledger_entry"], before["ledger_entry"] + SPANS}
     assert sender.send(body) == 200
     assert sender.rows()["ledger_entry"] == before["ledger_entry"] + SPANS
