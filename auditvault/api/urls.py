@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from auditvault.api import health, otlp, views
+from auditvault.api import health, otlp, tlog, views
 
 urlpatterns = [
     path("v1/traces", otlp.traces, name="otlp-traces"),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("api/v1/logs/<int:log_id>/entries", views.EntriesView.as_view()),
     path("api/v1/logs/<int:log_id>/proof/inclusion", views.InclusionProofView.as_view()),
     path("api/v1/logs/<int:log_id>/proof/consistency", views.ConsistencyProofView.as_view()),
+    path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),
+    path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
+    path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
