@@ -56,6 +56,43 @@ def _subproof(m: int, hashes: Sequence[bytes], *, whole: bool) -> list[bytes]:
     return [*_subproof(m - k, hashes[k:], whole=False), tree_hash(hashes[:k])]
 
 
+def compact_range(hashes: Sequence[bytes]) -> list[bytes]:
+    """The perfect subtrees that MTH of section 2.1.1 cuts from the left, biggest first."""
+    if len(hashes) == 0:
+        return []
+    if is_power_of_two(len(hashes)):
+        return [tree_hash(hashes)]
+    k = split(len(hashes))
+    return [tree_hash(hashes[:k]), *compact_range(hashes[k:])]
+
+
+def is_power_of_two(n: int) -> bool:
+    """Say whether a tree of n > 0 leaves is perfect."""
+    return n == 1 or 2 * split(n) == n
+
+
+def inclusion_shape(m: int, n: int) -> str:
+    """PATH without its hashes: for each, from the leaf up, the side on which it stands."""
+    if n == 1:
+        return ""
+    k = split(n)
+    return inclusion_shape(m, k) + "R" if m < k else inclusion_shape(m - k, n - k) + "L"
+
+
+def consistency_shape(m: int, n: int) -> str:
+    """PROOF without its hashes; "=" stands for one that is a subtree of both trees."""
+    return "" if m in (0, n) else _subproof_shape(m, n, whole=True)
+
+
+def _subproof_shape(m: int, n: int, *, whole: bool) -> str:
+    if m == n:
+        return "" if whole else "="
+    k = split(n)
+    if m <= k:
+        return _subproof_shape(m, k, whole=whole) + "R"
+    return _subproof_shape(m - k, n - k, whole=False) + "L"
+
+
 def split(n: int) -> int:
     """Return the largest power of two smaller than n."""
     k = 1

@@ -179,8 +179,10 @@ def verify_inclusion(
 ) -> None:
     """Check that leaf `index` of the tree of `size` leaves under `root` is `leaf_hash`.
 
-    RFC 9162 section 2.1.3.2; `proof` starts at the leaf. Raises a ProofError: ProofSizeError,
-    ProofIndexError, ProofHashError, ProofLengthError or ProofRootError.
+    RFC 9162 section 2.1.3.2; `proof` starts at the leaf. Size and root must come from one signed
+    checkpoint: the path alone does not bind the size (docs/spec/proof.md section 4). Raises a
+    ProofError: ProofSizeError, ProofIndexError (always, where size is 0), ProofHashError,
+    ProofLengthError or ProofRootError.
     """
     _check_proof_size(size)
     if type(index) is not int or not 0 <= index < size:
@@ -209,7 +211,9 @@ def verify_consistency(
     """Check that the tree under `new_root` begins with all the leaves of the one under `old_root`.
 
     RFC 9162 section 2.1.4.2; the proof is empty when the sizes are equal or the old tree has no
-    leaf. Raises a ProofError: ProofSizeError, ProofHashError, ProofLengthError or ProofRootError.
+    leaf, and then the old root must be `EMPTY_ROOT`. Each size and its root must come from one
+    signed checkpoint (docs/spec/proof.md section 4). Raises a ProofError: ProofSizeError,
+    ProofHashError, ProofLengthError or ProofRootError.
     """
     _check_proof_size(old_size)
     _check_proof_size(new_size)
@@ -285,7 +289,8 @@ def _check_proof_size(size: int) -> None:
 
 
 def _check_proof_hashes(hashes: Sequence[bytes]) -> None:
-    if any(len(value) != HASH_SIZE for value in hashes):
+    # 32 characters of text have the right length and are no hash either.
+    if any(not isinstance(value, bytes) or len(value) != HASH_SIZE for value in hashes):
         raise ProofHashError("a hash is 32 bytes")
 
 

@@ -166,8 +166,7 @@ class NodeReader:
     __slots__ = ("_fetch", "_size")
 
     def __init__(self, size: int, fetch: Fetch) -> None:
-        if not 0 <= size <= MAX_SIZE:
-            raise TileRangeError("a size is 0 to 2^63 - 1")
+        _check_numbers(size)
         self._size = size
         self._fetch = fetch
 
@@ -218,7 +217,8 @@ def inclusion_proof(index: int, size: int, fetch: Fetch) -> list[bytes]:
     RFC 9162 section 2.1.3.1. Raises TileRangeError unless 0 <= index < size, TileError when a
     tile is missing or malformed.
     """
-    if not 0 <= index < size:
+    _check_numbers(index, size)
+    if index >= size:
         raise TileRangeError("the index is not one of a leaf of the tree")
     return NodeReader(size, fetch).hashes(_inclusion_ranges(index, 0, size))
 
@@ -229,10 +229,17 @@ def consistency_proof(old: int, new: int, fetch: Fetch) -> list[bytes]:
     It is empty when old is 0 or equal to new. Raises TileRangeError unless 0 <= old <= new,
     TileError when a tile is missing or malformed.
     """
-    if not 0 <= old <= new:
+    _check_numbers(old, new)
+    if old > new:
         raise TileRangeError("sizes are 0 <= old <= new")
     reader = NodeReader(new, fetch)
     return reader.hashes(_consistency_ranges(old, new)) if 0 < old < new else []
+
+
+def _check_numbers(*numbers: int) -> None:
+    """Sizes and indices are whole numbers; True is one to Python, and here is none."""
+    if any(type(number) is not int or not 0 <= number <= MAX_SIZE for number in numbers):
+        raise TileRangeError("a size and an index are integers from 0 to 2^63 - 1")
 
 
 def _inclusion_ranges(index: int, begin: int, end: int) -> list[LeafRange]:

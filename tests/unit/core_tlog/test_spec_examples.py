@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from auditvault.core.tlog.checkpoint import Checkpoint, NoteSigner, sign_note
 from auditvault.core.tlog.commitment import content_commitment, header_commitment
 from auditvault.core.tlog.entry import Entry, EntryTemplate, leaf_hash
-from auditvault.core.tlog.merkle import root_of
+from auditvault.core.tlog.merkle import root_of, verify_consistency, verify_inclusion
 from auditvault.core.tlog.proof import Receipt
+from auditvault.core.tlog.tiles import TileKey, consistency_proof, inclusion_proof
 from auditvault.core.tlog.trust import TrustStore
 
 SPEC = Path(__file__).parents[3] / "docs" / "spec"
@@ -32,6 +34,7 @@ def _example(page: str) -> dict[str, Any]:
 ENTRY = _example("entry.md")
 CHECKPOINT = _example("checkpoint.md")
 RECEIPT = _example("receipt.md")
+PROOF = _example("proof.md")
 
 
 def test_the_commitment_key_is_the_hash_of_its_label() -> None:
@@ -123,3 +126,64 @@ def test_the_receipt_holds_under_the_pages_trust_file() -> None:
     verified = receipt.verify(trust.verifiers_for(receipt.log))
 
     assert verified.header == {"model": "example-1", "status": "error"}
+
+
+# --- proof.md --------------------------------------------------------------------------------------------
+
+
+def _hex(values: list[bytes]) -> list[str]:
+    return [value.hex() for value in values]
+
+
+def _bytes(values: list[str]) -> list[bytes]:
+    return [bytes.fromhex(value) for value in values]
+
+
+PROOF_LEAVES = [leaf_hash(entry.encode()) for entry in PROOF["entries"]]
+
+
+def _one_tile(keys: Sequence[TileKey]) -> Mapping[TileKey, bytes]:
+    return {key: b"".join(PROOF_LEAVES[: key.width]) for key in keys}
+
+
+def test_the_proofs_leaves_and_roots_are_the_pages() -> None:
+    roots = {size: root_of(PROOF_LEAVES[: int(size)]).hex() for size in PROOF["roots_hex"]}
+
+    assert _hex(PROOF_LEAVES) == PROOF["leaf_hashes_hex"]
+    assert roots == PROOF["roots_hex"]
+
+
+@pytest.mark.parametrize("example", PROOF["inclusion"], ids=lambda example: example["index"])
+def test_the_inclusion_proofs_are_the_pages(example: dict[str, Any]) -> None:
+    index, size = example["index"], example["size"]
+
+    assert _hex(inclusion_proof(index, size, _one_tile)) == example["hashes"]
+    verify_inclusion(
+        leaf_hash=PROOF_LEAVES[index],
+        index=index,
+        size=size,
+        proof=_bytes(example["hashes"]),
+        root=bytes.fromhex(PROOF["roots_hex"][str(size)]),
+    )
+
+
+@pytest.mark.parametrize("example", PROOF["consistency"], ids=lambda example: example["from"])
+def test_the_consistency_proofs_are_the_pages(example: dict[str, Any]) -> None:
+    old, new = example["from"], example["to"]
+
+    assert _hex(consistency_proof(old, new, _one_tile)) == example["hashes"]
+    verify_consistency(
+        old_size=old,
+        new_size=new,
+        old_root=bytes.fromhex(PROOF["roots_hex"][str(old)]),
+        new_root=bytes.fromhex(PROOF["roots_hex"][str(new)]),
+        proof=_bytes(example["hashes"]),
+    )
+
+
+def test_a_proof_for_size_four_fits_size_three_as_the_page_says() -> None:
+    proof = inclusion_proof(0, 4, _one_tile)
+
+    verify_inclusion(
+        leaf_hash=PROOF_LEAVES[0], index=0, size=3, proof=proof, root=root_of(PROOF_LEAVES[:4])
+    )
