@@ -113,12 +113,12 @@ def _ingest_once(
     naming, chosen = _named(region, tenant_id, interactions, at)
     # Made once, in a transaction of its own, and remembered: it must not be missing inside the next one.
     tenant_subject(region=region, tenant_id=tenant_id, at=at)
-    with tenant_scope(region_alias(region), tenant_id) as connection:
+    with tenant_scope(region_alias(region), tenant_id, keep_plans=True) as connection:
         naming.look_up(connection)
         if not naming.is_missing_any():
             return _record(connection, region, log, naming, chosen, source, interactions, at)
     naming.make_missing()
-    with tenant_scope(region_alias(region), tenant_id) as connection:
+    with tenant_scope(region_alias(region), tenant_id, keep_plans=True) as connection:
         return _record(connection, region, log, naming, chosen, source, interactions, at)
 
 

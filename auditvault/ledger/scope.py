@@ -42,27 +42,33 @@ def keys_alias(region: str) -> str:
 
 @contextmanager
 def tenant_scope(
-    alias: str, tenant_id: UUID, *, snapshot: bool = False
+    alias: str, tenant_id: UUID, *, snapshot: bool = False, keep_plans: bool = False
 ) -> Iterator[psycopg.Connection[Any]]:
     """Open a transaction on `alias` in which only the rows of `tenant_id` are visible.
 
     Yields the psycopg connection for COPY and other things the ORM has no word for. The setting ends with the
     transaction, so a kept connection never carries a tenant over. With `snapshot`, the whole transaction sees
-    the database as it was when it began. Scopes do not nest: hand the connection on.
+    the database as it was when it began. With `keep_plans`, prepared statements are planned once and not for each
+    value: for statements that look up by key, where planning costs more than the look. Scopes do not nest: hand the
+    connection on.
     """
     with transaction.atomic(using=alias, durable=True):
         raw = driver_connection(connections[alias])
-        _begin(raw, tenant_id, snapshot=snapshot)
+        _begin(raw, tenant_id, snapshot=snapshot, keep_plans=keep_plans)
         yield raw
 
 
-def _begin(raw: psycopg.Connection[Any], tenant_id: UUID, *, snapshot: bool) -> None:
+def _begin(
+    raw: psycopg.Connection[Any], tenant_id: UUID, *, snapshot: bool, keep_plans: bool
+) -> None:
     """BEGIN and the tenant in one message: a request waits for the server a dozen times, and this saves one.
 
     SET takes no parameters. What is written into it is a UUID's text, which is nobody's value.
     """
     isolation = "ISOLATION LEVEL REPEATABLE READ" if snapshot else ""
-    command = f"BEGIN {isolation}; SET LOCAL auditvault.tenant_id = '{UUID(bytes=tenant_id.bytes)}'"
+    plans = "; SET LOCAL plan_cache_mode = force_generic_plan" if keep_plans else ""
+    tenant = f"SET LOCAL auditvault.tenant_id = '{UUID(bytes=tenant_id.bytes)}'"
+    command = f"BEGIN {isolation}; {tenant}{plans}"
     result = raw.pgconn.exec_(command.encode("ascii"))
     if result.status != ExecStatus.COMMAND_OK:
         raise error_from_result(result, encoding=raw.info.encoding)

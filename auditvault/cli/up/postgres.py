@@ -54,7 +54,7 @@ password_encryption = 'scram-sha-256'
 
 shared_buffers = '256MB'
 max_wal_size = '2GB'
-wal_compression = on
+wal_compression = off
 random_page_cost = 1.1
 jit = off
 
@@ -158,6 +158,8 @@ class EmbeddedPostgres:
             stop_steps=_STOP_STEPS,
             orphan_signal=signal.SIGINT,
             ready=self.is_ready,
+            # The write-ahead log may have been moved to a disk of its own, with a link to it.
+            storage=(self.data, self.data / "pg_wal"),
         )
 
     def is_ready(self) -> bool:

