@@ -17,6 +17,7 @@ from auditvault.core.tlog.entry import (
     EntryError,
     EntryTemplate,
     leaf_hash,
+    read_fields,
 )
 
 ENTRY = Entry(
@@ -57,6 +58,42 @@ def test_an_entry_comes_back_from_its_bytes(entry: Entry) -> None:
 
     assert Entry.from_bytes(data) == entry
     assert len(data) < MAX_ENTRY_SIZE
+
+
+def _read_as_json(data: bytes) -> Entry | None:
+    """The obvious reader: parse, compare the keys, make an entry, write it again."""
+    try:
+        members = json.loads(data)
+        entry = Entry(
+            log=members["log"],
+            index=int(members["i"]),
+            prev=bytes.fromhex(members["prev"]),
+            recorded_at=members["t"],
+            type=members["type"],
+            src=members["src"],
+            commitment=bytes.fromhex(members["c"]),
+        )
+        return entry if entry.to_bytes() == data else None
+    except (EntryError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read(data: bytes) -> Entry | None:
+    try:
+        return Entry(**read_fields(data)._asdict())
+    except EntryError:
+        return None
+
+
+@given(entries, st.data())
+def test_a_changed_byte_is_read_as_the_obvious_reader_reads_it(
+    entry: Entry, data: st.DataObject
+) -> None:
+    written = bytearray(entry.to_bytes())
+    at = data.draw(st.integers(0, len(written) - 1))
+    written[at] = data.draw(st.sampled_from(b'09afgzAZ._:/-T"\\{},\n\x00\xff'))
+
+    assert _read(bytes(written)) == _read_as_json(bytes(written))
 
 
 @given(entries)
