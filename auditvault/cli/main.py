@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
 import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
@@ -19,10 +18,20 @@ from auditvault.cli.up.home import Home, default_home, project_root
 COULD_NOT_RUN = 2
 # What changes a schema runs as the owner, the signer as itself, all others as the operator.
 _PURPOSES = {"migrate": "owner", "migrate_all": "owner", "signer": "signer"}
+# Here, and not asked of the commands: to import them takes Django and complete settings.
+COMMANDS = {
+    "up": "start everything on this machine and stay in the foreground",
+    "tenant": "make a tenant, or add regions to one",
+    "token": "make a token and print it once; revoke one",
+    "resolve": "show the content behind a hash; the look is recorded first",
+    "verify": "verify every log",
+    "signer": "sign checkpoints until told to stop",
+    "migrate_all": "bring all databases to the current schema",
+    "demo": "make the demo tenant and take one record all the way",
+}
 _USAGE = """\
 usage: auditvault COMMAND [options]
 
-  up          start everything on this machine and stay in the foreground
 {commands}
 
 `auditvault COMMAND --help` describes a command.
@@ -33,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 2 where it could not be run at all."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in {"-h", "--help"}:
-        print(_USAGE.format(commands="\n".join(f"  {name}" for name in _own_commands())))
+        lines = [f"  {name:<12} {what}" for name, what in COMMANDS.items()]
+        print(_USAGE.format(commands="\n".join(lines)))
         return 0 if words else COULD_NOT_RUN
     if words[0] in {"-V", "--version", "version"}:
         print(auditvault.__version__)
@@ -77,18 +87,6 @@ def _manage(words: list[str]) -> int:
         print(f"auditvault: {error}\nNo running instance was found in {home}.", file=sys.stderr)
         return COULD_NOT_RUN
     return 0
-
-
-def _own_commands() -> list[str]:
-    """Our management commands, found without importing Django."""
-    folder = Path(auditvault.__file__).parent
-    found = {
-        module.name
-        for commands in folder.glob("**/management/commands")
-        for module in pkgutil.iter_modules([str(commands)])
-        if not module.name.startswith("_")
-    }
-    return sorted(found - {"up"})
 
 
 if __name__ == "__main__":

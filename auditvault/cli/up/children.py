@@ -109,11 +109,14 @@ def _child(
     regions: tuple[str, ...] | None = None,
     ready: bool = False,
 ) -> ChildSpec:
+    home = Home(path=site.home)
     return ChildSpec(
         name=name,
         argv=argv,
         environment=child_environment(purpose, site, regions=regions),
-        log=Home(path=site.home).logs / f"{name}.log",
+        log=home.logs / f"{name}.log",
         needs=_NEEDS[purpose],
         ready=(lambda: is_web_ready(site.port)) if ready else None,
+        # A worker ends where the broker refuses its writes: the servers' disk matters as much.
+        storage=(home.path, home.path / "servers"),
     )

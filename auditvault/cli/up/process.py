@@ -50,6 +50,8 @@ class ChildSpec:
     # Children without which this one cannot work; it is not restarted before they are ready.
     needs: tuple[str, ...] = ()
     ready: Callable[[], bool] | None = field(default=None, compare=False)
+    # Directories that it writes to: it may die for no other reason than that their disk is full.
+    storage: tuple[Path, ...] = ()
 
 
 class Child:

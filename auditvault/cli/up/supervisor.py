@@ -7,15 +7,24 @@ Django.
 
 from __future__ import annotations
 
+import math
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from auditvault.cli.up.events import Events
 from auditvault.cli.up.files import StorageError, last_lines
 from auditvault.cli.up.follow import LogFollower
-from auditvault.cli.up.policy import Death, judge
+from auditvault.cli.up.policy import (
+    FULL_DISK_RETRY_SECONDS,
+    QUICK_SECONDS,
+    Death,
+    is_disk_full,
+    judge,
+)
 from auditvault.cli.up.process import Child, ChildSpec, SpawnError, describe_exit
 from auditvault.cli.up.signals import SignalPipe
 from auditvault.core.errors import AuditvaultError
@@ -24,6 +33,8 @@ _TICK_SECONDS = 0.2
 _READINESS_SECONDS = 0.05
 _SLOW_SECONDS = 10.0
 _TELL_AGAIN_SECONDS = 2.0
+_DISK_SECONDS = 1.0
+_MEGABYTE = 1_000_000
 
 
 class ChildFailedError(AuditvaultError):
@@ -51,6 +62,7 @@ class _Slot:
     quick_deaths: int = 0
     restarts: int = 0
     established: bool = False  # it has worked once: from now on its death is followed by a restart
+    quiet: bool = False  # a full disk's fault: its coming and going is not told until there is room
 
 
 class Supervisor:
@@ -63,6 +75,7 @@ class Supervisor:
         signals: SignalPipe,
         on_pids: Callable[[Mapping[str, int]], None] = lambda _pids: None,
         follower: LogFollower | None = None,
+        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         """`on_pids` gets all pids whenever one changes, again later where it raises StorageError."""
         self._events = events
@@ -71,6 +84,10 @@ class Supervisor:
         self._follower = follower or LogFollower(events)
         self._slots: dict[str, _Slot] = {}
         self._tell_again_at: float | None = None
+        self._free_bytes = free_bytes
+        self._full: set[Path] = set()  # one directory for each full disk
+        self._full_at = -math.inf  # when a disk was last seen full
+        self._measure_at = -math.inf
 
     @property
     def pids(self) -> dict[str, int]:
@@ -134,6 +151,8 @@ class Supervisor:
         self._follower.pump()
         if self._tell_again_at is not None and time.monotonic() >= self._tell_again_at:
             self._tell()
+        if time.monotonic() >= self._measure_at:
+            self._measure_disks()
         for slot in self._slots.values():
             self._reap(slot)
         for slot in self._slots.values():
@@ -213,10 +232,12 @@ class Supervisor:
             return
         if not slot.established:
             raise ChildFailedError(_failure(slot.spec, f"it did not start ({describe_exit(code)})"))
+        self._measure_disks()
         death = Death(
             code=code,
             lived_seconds=slot.child.lived_seconds,
             need_failed=self._need_failed(slot, slot.child.started_at),
+            disk_full=self._full_at >= max(slot.child.started_at, time.monotonic() - QUICK_SECONDS),
         )
         verdict = judge(death, slot.quick_deaths)
         slot.child, slot.ready = None, False
@@ -228,11 +249,19 @@ class Supervisor:
                 f"died {slot.quick_deaths} times in a row, the last time by {describe_exit(code)}"
             )
             raise ChildFailedError(_failure(slot.spec, reason))
-        self._events.say(
-            slot.spec.name,
-            f"died ({describe_exit(code)}); restarting in {verdict.delay_seconds:.1f} s, "
-            f"see {slot.spec.log}",
+        self._say_dead(slot, describe_exit(code), verdict.delay_seconds)
+
+    def _say_dead(self, slot: _Slot, how: str, delay_seconds: float) -> None:
+        """Once for all the tries while a disk is full; otherwise each time."""
+        if slot.quiet:
+            return
+        slot.quiet = bool(self._full)
+        when = (
+            f"every {delay_seconds:.0f} s until the disk has room"
+            if slot.quiet
+            else f"in {delay_seconds:.1f} s"
         )
+        self._events.say(slot.spec.name, f"died ({how}); restarting {when}, see {slot.spec.log}")
 
     def _look(self, slot: _Slot) -> None:
         """Restart what is due and notice what became ready."""
@@ -244,15 +273,71 @@ class Supervisor:
         elif not slot.ready and slot.spec.ready is not None and slot.spec.ready():
             slot.ready = True
             if slot.restarts:
-                self._events.say(slot.spec.name, f"ready again (process {slot.pid})")
+                self._say_back(slot)
 
     def _respawn(self, slot: _Slot) -> None:
         try:
             self._spawn(slot)
         except SpawnError as error:
             raise ChildFailedError(error.message) from error
+        except StorageError:
+            # Its log cannot be opened.
+            self._measure_disks()
+            if not self._full:
+                raise
+            slot.restart_at = time.monotonic() + FULL_DISK_RETRY_SECONDS
         if slot.ready:
-            self._events.say(slot.spec.name, f"running again (process {slot.pid})")
+            self._say_back(slot)
+
+    def _say_back(self, slot: _Slot) -> None:
+        if not slot.quiet:
+            what = "running" if slot.spec.ready is None else "ready"
+            self._events.say(slot.spec.name, f"{what} again (process {slot.pid})")
+
+    def _measure_disks(self) -> None:
+        """Look at every disk that a child writes to; say once that it is full, once that it is not."""
+        self._measure_at = time.monotonic() + _DISK_SECONDS
+        full = self._find_full()
+        for directory in full.keys() - self._full:
+            self._events.say(
+                "supervisor",
+                f"the disk under {directory} is full: {full[directory] // _MEGABYTE} MB free; "
+                "free some space, everything goes on by itself",
+            )
+        for directory in self._full - full.keys():
+            self._events.say("supervisor", f"the disk under {directory} has room again")
+        relieved = bool(self._full) and not full
+        self._full = set(full)
+        if full:
+            self._full_at = time.monotonic()
+        if relieved:
+            self._go_on()
+
+    def _find_full(self) -> dict[Path, int]:
+        """The first directory on each full disk, and the bytes that are free there."""
+        devices: set[int] = set()
+        full = {}
+        for directory in [path for slot in self._slots.values() for path in slot.spec.storage]:
+            try:
+                device, free = directory.stat().st_dev, self._free_bytes(directory)
+            except OSError:
+                continue  # not there, or not to be looked at: then it excuses nobody
+            if device in devices:
+                continue
+            devices.add(device)
+            if is_disk_full(free, was_full=directory in self._full):
+                full[directory] = free
+        return full
+
+    def _go_on(self) -> None:
+        """There is room again: start at once what is down, and tell what came back meanwhile."""
+        for slot in self._slots.values():
+            if not slot.quiet:
+                continue
+            slot.quiet = False
+            slot.restart_at = 0.0
+            if slot.ready:
+                self._say_back(slot)
 
     def _needs(self, slot: _Slot) -> list[str]:
         """Those that this supervisor runs; a server of somebody else's is not waited for."""

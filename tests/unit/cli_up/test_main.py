@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,19 @@ def test_up_does_not_import_django():
 def test_without_a_command_the_commands_are_listed(capsys):
     assert main([]) == 2
     assert "migrate_all" in capsys.readouterr().out
+
+
+def test_the_help_has_one_line_for_each_command(capsys):
+    package = Path(auditvault.__file__).parent
+    modules = package.glob("**/management/commands/[!_]*.py")
+    expected = {"up", *(module.stem for module in modules)}
+
+    assert main(["--help"]) == 0
+
+    listed = re.findall(r"^  ([a-z_]+) +(\S.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert {name for name, _ in listed} == expected
+    assert len(listed) == len(expected)
+    assert max(len(f"  {name:<12} {what}") for name, what in listed) < 80
 
 
 def test_the_version_is_printed(capsys):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
 from auditvault.cli.up.events import Events
 from auditvault.cli.up.files import StorageError
+from auditvault.cli.up.policy import FULL_BYTES, QUICK_DEATHS_ALLOWED, ROOM_BYTES
 from auditvault.cli.up.process import ChildSpec
 from auditvault.cli.up.signals import SignalPipe
 from auditvault.cli.up.supervisor import ChildFailedError, StopRequestedError, Supervisor
@@ -29,12 +31,32 @@ def pid_changes():
     return []
 
 
+class Disk:
+    """How much is free; everything the supervisor looks at is on it."""
+
+    free = ROOM_BYTES
+
+    def free_bytes(self, _path):
+        return self.free
+
+
 @pytest.fixture
-def supervisor(signals, pid_changes):
+def disk(monkeypatch):
+    """A disk of which a test says how full it is, looked at all the time; no wait is long."""
+    monkeypatch.setattr("auditvault.cli.up.policy._DELAY_SECONDS", (0.02,))
+    monkeypatch.setattr("auditvault.cli.up.supervisor._DISK_SECONDS", 0.0)
+    for module in ("policy", "supervisor"):
+        monkeypatch.setattr(f"auditvault.cli.up.{module}.FULL_DISK_RETRY_SECONDS", 0.02)
+    return Disk()
+
+
+@pytest.fixture
+def supervisor(signals, pid_changes, disk):
     made = Supervisor(
         events=Events(),
         signals=signals,
         on_pids=lambda pids: pid_changes.append(dict(pids)),
+        free_bytes=disk.free_bytes,
     )
     yield made
     made.stop()
@@ -99,6 +121,101 @@ def test_a_full_disk_delays_what_is_told_and_stops_nothing(home, signals, monkey
     supervisor.stop()
 
     assert told[0] == told[2]
+
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def start_one_that_needs_room(supervisor, home, disk):
+    """It works while `room` is there; afterwards it has died more often than is allowed."""
+    script = f"echo >> {home}/tries; test -e {home}/room || exit 1; touch {home}/works; {RUN}"
+    supervisor.start(spec(home, "postgres", script, storage=(home,)), timeout=SECONDS)
+    disk.free = FULL_BYTES - 1
+    tick_until(supervisor, lambda: len(lines(home / "tries")) > 2 * QUICK_DEATHS_ALLOWED)
+
+
+def test_a_child_that_dies_on_a_full_disk_is_tried_until_there_is_room(home, supervisor, disk):
+    start_one_that_needs_room(supervisor, home, disk)
+
+    (home / "room").touch()
+    disk.free = ROOM_BYTES
+
+    tick_until(supervisor, (home / "works").exists)
+
+
+def test_a_full_disk_is_said_once_and_so_is_its_end(home, supervisor, disk, capsys):
+    start_one_that_needs_room(supervisor, home, disk)
+    (home / "room").touch()
+    tick_until(supervisor, (home / "works").exists)
+
+    disk.free = ROOM_BYTES
+    supervisor.tick()
+
+    events = [line.split(" | ")[1] for line in capsys.readouterr().out.splitlines()]
+    assert [event.partition(" (")[0] for event in events[1:]] == [
+        f"the disk under {home} is full: 67 MB free; free some space, everything goes on by itself",
+        "died",
+        f"the disk under {home} has room again",
+        "running again",
+    ]
+    assert events[2].endswith(f"until the disk has room, see {home}/postgres.log")
+
+
+def test_a_child_that_keeps_dying_once_there_is_room_is_given_up(home, supervisor, disk):
+    start_one_that_needs_room(supervisor, home, disk)
+
+    disk.free = ROOM_BYTES
+
+    with pytest.raises(ChildFailedError, match="postgres: died 5 times"):
+        tick_until(supervisor, lambda: False)
+
+
+def test_a_disk_is_said_to_be_full_once_whatever_lies_on_it(home, supervisor, disk, capsys):
+    disk.free = 0
+    (home / "wal").mkdir()
+    supervisor.start(spec(home, "postgres", storage=(home, home / "wal")), timeout=SECONDS)
+    supervisor.start(spec(home, "web", storage=(home,)), timeout=SECONDS)
+
+    for _ in range(3):
+        supervisor.tick()
+
+    assert capsys.readouterr().out.count("is full") == 1
+
+
+def test_a_directory_that_is_not_there_excuses_nobody(home, supervisor, disk):
+    disk.free = 0
+    gone = spec(home, "beat", "exit 1", storage=(home / "gone",))
+    supervisor.start(gone, timeout=SECONDS)
+
+    with pytest.raises(ChildFailedError, match="beat: died 5 times"):
+        tick_until(supervisor, lambda: False)
+
+
+def start_one_whose_log_goes_away(supervisor, home):
+    (home / "log").mkdir()
+    moved = replace(spec(home, "web", storage=(home,)), log=home / "log" / "web.log")
+    supervisor.start(moved, timeout=SECONDS)
+    (home / "log").rename(home / "elsewhere")
+    os.kill(supervisor.pids["web"], signal.SIGKILL)
+
+
+def test_a_log_that_a_full_disk_has_no_room_for_is_tried_again(home, supervisor, disk):
+    disk.free = 0
+    start_one_whose_log_goes_away(supervisor, home)
+    before = supervisor.pids["web"]
+    tick_until(supervisor, lambda: supervisor._slots["web"].restarts > 2)
+
+    (home / "elsewhere").rename(home / "log")
+
+    tick_until(supervisor, lambda: supervisor.pids["web"] != before)
+
+
+def test_a_log_that_cannot_be_written_for_another_reason_ends_everything(home, supervisor, disk):
+    start_one_whose_log_goes_away(supervisor, home)
+
+    with pytest.raises(StorageError, match=r"web\.log cannot be written"):
+        tick_until(supervisor, lambda: False)
 
 
 def test_a_start_waits_until_the_child_is_ready(home, supervisor):

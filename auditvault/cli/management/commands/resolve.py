@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from auditvault.cli.client import ServiceCallError, ServiceClient
 from auditvault.core.policy.access import PurposeCode
+
+_STANDARD_INPUT = "-"
 
 
 class Command(BaseCommand):
@@ -26,7 +29,10 @@ class Command(BaseCommand):
         parser.add_argument("--code", required=True, choices=[code.value for code in PurposeCode])
         parser.add_argument("--case", required=True, help="a reference such as INC-1234")
         parser.add_argument(
-            "--reason", required=True, help="why you look, in at least 15 characters"
+            "--reason",
+            required=True,
+            help="why you look, in at least 15 characters; - reads it from standard input, so that it is in no "
+            "process list",
         )
         parser.add_argument("--json", action="store_true", help="print the service's answer")
 
@@ -40,7 +46,8 @@ class Command(BaseCommand):
             token=token,
             region=options["region"],
         )
-        purpose = {name: options[name] for name in ("code", "case", "reason")}
+        purpose = {name: options[name] for name in ("code", "case")}
+        purpose["reason"] = _reason(options["reason"])
         body = {"content_hash": options["content_hash"], "purpose": purpose}
         try:
             _, answer = client.call("POST", "/api/v1/resolve", body)
@@ -53,3 +60,14 @@ class Command(BaseCommand):
             self.stdout.write(f"--- {content['role']} of interaction {content['interaction_id']}")
             self.stdout.write(content["content"])
         self.stdout.write(f"--- recorded as {answer['access_record']}")
+
+
+def _reason(given: str) -> str:
+    """The reason itself, read to the end of standard input where `-` stands for it."""
+    if given != _STANDARD_INPUT:
+        return given
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        # Not chained: the error carries the bytes, and a reason may hold names.
+        raise CommandError("The reason on standard input is not UTF-8.") from None
