@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.canonical import CanonicalFormError, canonical_bytes, parse_canonical
@@ -128,7 +128,8 @@ class Entry:
         )
 
 
-class EntryFields(NamedTuple):
+@dataclass(slots=True)  # made in a hot loop: freezing costs half a microsecond
+class EntryFields:
     """What an entry says, checked as `Entry` checks it; for loops over many."""
 
     log: str

@@ -80,7 +80,7 @@ def _read_as_json(data: bytes) -> Entry | None:
 
 def _read(data: bytes) -> Entry | None:
     try:
-        return Entry(**read_fields(data)._asdict())
+        return Entry(**dataclasses.asdict(read_fields(data)))
     except EntryError:
         return None
 
