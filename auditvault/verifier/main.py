@@ -2,7 +2,8 @@
 
 Rules kept: docs/spec/receipt.md section 4. It needs neither the service nor a database nor a
 network, and imports `auditvault.core.tlog` and nothing else of this project. Trusted keys come
-from the file that the user names, never from the receipt.
+from the file that the user names, never from the receipt. Running a witness, which does listen
+on a network, is left to `witness_command`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ MAX_FILE_SIZE = 64 * 2**20
 
 _OPENING = re.compile(r"[0-9a-f]{64}")
 _DESCRIPTION = """\
-Check auditvault evidence offline: no service, no database, no network."""
+Check auditvault evidence offline: no service, no database, no network. Or be a witness of logs."""
 _RECEIPT_DESCRIPTION = """\
 Check that a receipt proves that its entry is in the log.
 
@@ -50,6 +51,22 @@ exit codes:
 
 example:
   auditvault-verify receipt receipt.json --trust trust.json"""
+_WITNESS_DESCRIPTION = """\
+Cosign the checkpoints of the logs in your trust file, as long as they only grow.
+
+A witness remembers the last checkpoint of each log and signs the next one only after a proof that
+it extends it. It speaks c2sp.org/tlog-witness. Run it where the log's operator has no access."""
+_WITNESS_EPILOG = """\
+A key belongs to its state: if the state is lost, retire the key. Back up neither; a restored state
+has forgotten what was cosigned since. Put a proxy with TLS in front.
+
+exit codes:
+  0  stopped, or the key was made
+  2  could not start
+
+example:
+  auditvault-verify witness --make-key --name witness.example/w1 --key w1.key --state w1
+  auditvault-verify witness --key w1.key --state w1 --trust trust.json --listen 127.0.0.1:7380"""
 
 
 class InputError(AuditvaultError):
@@ -61,19 +78,32 @@ class InputError(AuditvaultError):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's arguments) and return its exit code."""
     arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
     try:
-        receipt = _read_receipt(arguments)
-        trust = _read_trust(arguments.trust)
+        return run(arguments)
     except AuditvaultError as error:
         if arguments.json:
             sys.stdout.write(report.unreadable_as_json(error.message, error.code))
         else:
             sys.stderr.write(report.unreadable_as_text(error.message))
         return EXIT_CODES[Outcome.NOT_CHECKED]
-    checklist = check_receipt(receipt, trust)
+
+
+def _run_receipt(arguments: argparse.Namespace) -> int:
+    receipt = _read_receipt(arguments)
+    checklist = check_receipt(receipt, _read_trust(arguments.trust))
     write = report.as_json if arguments.json else report.as_text
     sys.stdout.write(write(receipt, checklist))
     return EXIT_CODES[checklist.result()]
+
+
+def _run_witness(arguments: argparse.Namespace) -> int:
+    # It needs a POSIX system; receipts can be checked anywhere.
+    try:
+        from auditvault.verifier import witness_command
+    except ImportError as error:
+        raise InputError("a witness needs a POSIX system") from error
+    return witness_command.run(arguments, _read_trust)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,6 +116,19 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_RECEIPT_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_receipt_arguments(receipt)
+    witness = commands.add_parser(
+        "witness",
+        help="cosign the checkpoints of logs that only grow",
+        description=_WITNESS_DESCRIPTION,
+        epilog=_WITNESS_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_witness_arguments(witness)
+    return parser
+
+
+def _add_receipt_arguments(receipt: argparse.ArgumentParser) -> None:
     receipt.add_argument("file", type=Path, metavar="FILE", help="the receipt, JSON")
     receipt.add_argument(
         "--trust", type=Path, required=True, metavar="TRUST.json", help="the keys that you trust"
@@ -98,7 +141,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     receipt.add_argument("--opening", metavar="HEX", help="the header's opening, 64 hex digits")
     receipt.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    return parser
+    receipt.set_defaults(run=_run_receipt)
+
+
+def _add_witness_arguments(witness: argparse.ArgumentParser) -> None:
+    add = witness.add_argument
+    add("--key", type=Path, required=True, metavar="FILE", help="the witness's key")
+    add("--state", type=Path, required=True, metavar="DIR", help="what it remembers")
+    add(
+        "--trust", type=Path, metavar="TRUST.json", help="the logs that it cosigns, as for receipts"
+    )
+    add("--listen", metavar="HOST:PORT", help="where it takes submissions; port 0 is any")
+    add("--make-key", action="store_true", help="make key and state, print the public key, end")
+    add("--name", metavar="NAME", help="of the new key: a URL without a scheme")
+    add("--json", action="store_true", help="JSON objects on standard output, one a line")
+    witness.set_defaults(run=_run_witness)
 
 
 def _read_receipt(arguments: argparse.Namespace) -> Receipt:

@@ -1,8 +1,10 @@
 """C2SP signed notes: a text and the Ed25519 signatures under it.
 
-Rules kept: docs/spec/checkpoint.md section 2 and c2sp.org/signed-note, Ed25519 (type 0x01) only.
-A note is opened with the verifier's own keys; its text is of no use before that. Which keys to
-trust is left to `trust`, what the text says to `checkpoint`.
+Rules kept: docs/spec/checkpoint.md section 2 and c2sp.org/signed-note. A note is opened with the
+verifier's own keys; its text is of no use before that. A key's algorithm byte says what its
+signatures mean, and each meaning has a class of its own: `NoteVerifier` here for a signature of
+the text (0x01), `CosignatureVerifier` in `cosignature` for a witness's (0x04). Which keys to trust
+is left to `trust`, what the text says to `checkpoint`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -25,7 +27,6 @@ MAX_NOTE_SIZE = 1_000_000
 MAX_SIGNATURES = 100
 PUBLIC_KEY_SIZE = 32
 
-_ED25519 = b"\x01"
 _KEY_ID_SIZE = 4
 _DASH = "\u2014 "
 _KEY_NAME = re.compile(r"[^\s+]+")
@@ -51,42 +52,49 @@ class NoteUntrustedError(NoteError):
     code: ClassVar[str] = "note_untrusted"
 
 
-class _Signature(NamedTuple):
+class SignatureLine(NamedTuple):
+    """One signature under a note, as read: nothing is verified."""
+
     name: str
     key_id: bytes
     signature: bytes
 
+    def render(self) -> str:
+        """Return the line, newline included."""
+        encoded = base64.b64encode(self.key_id + self.signature).decode()
+        return f"{_DASH}{self.name} {encoded}\n"
 
-class NoteVerifier:
-    """One public key under one name.
 
-    `public_key` is 32 bytes. Raises NoteError when the name is empty or holds a space or `+`, or
-    when the key has another size.
+class KeyVerifier:
+    """One Ed25519 public key under one name, for one kind of signature.
+
+    `public_key` is 32 bytes. Raises NoteError when the name is empty, is not Unicode or holds a
+    space or `+`, or when the key has another size.
     """
 
     __slots__ = ("_public_key", "_raw", "key_id", "name")
+
+    ALGORITHM: ClassVar[bytes]
+    """The kind's signature type, one byte."""
 
     def __init__(self, name: str, public_key: bytes) -> None:
         _check_key_name(name)
         if len(public_key) != PUBLIC_KEY_SIZE:
             raise NoteError("an Ed25519 public key is 32 bytes")
         self.name = name
-        self.key_id = sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:_KEY_ID_SIZE]
+        digest = sha256(name.encode() + b"\n" + self.ALGORITHM + public_key).digest()
+        self.key_id = digest[:_KEY_ID_SIZE]
         self._raw = bytes(public_key)
         self._public_key = Ed25519PublicKey.from_public_bytes(public_key)
 
     @classmethod
-    def parse(cls, vkey: str) -> NoteVerifier:
+    def parse(cls, vkey: str) -> Self:
         """Read `name+hex(key ID)+base64(type || public key)`.
 
         Raises NoteError for another form, another algorithm or a key ID that is not the key's.
         """
-        name, _, rest = vkey.partition("+")
-        key_id, _, encoded = rest.partition("+")
-        if not _KEY_ID_HEX.fullmatch(key_id):
-            raise NoteError("a verifier key is name+hash+key")
-        material = decode_base64(encoded)
-        if material[:1] != _ED25519:
+        name, key_id, material = _split_vkey(vkey)
+        if material[:1] != cls.ALGORITHM:
             raise NoteError("a verifier key of an unknown algorithm")
         verifier = cls(name, material[1:])
         if verifier.key_id.hex() != key_id:
@@ -95,7 +103,7 @@ class NoteVerifier:
 
     def vkey(self) -> str:
         """Return the text that `parse` reads."""
-        encoded = base64.b64encode(_ED25519 + self._raw).decode()
+        encoded = base64.b64encode(self.ALGORITHM + self._raw).decode()
         return f"{self.name}+{self.key_id.hex()}+{encoded}"
 
     @property
@@ -103,12 +111,26 @@ class NoteVerifier:
         """The 32 bytes of the Ed25519 key (RFC 8032)."""
         return self._raw
 
-    def verify(self, text: str, signature: bytes) -> None:
-        """Raise NoteSignatureError unless `signature` is this key's over `text`."""
+    def _check(self, message: bytes, signature: bytes) -> None:
         try:
-            self._public_key.verify(signature, text.encode())
+            self._public_key.verify(signature, message)
         except InvalidSignature as error:
             raise NoteSignatureError("a signature of a known key does not verify") from error
+
+
+class NoteVerifier(KeyVerifier):
+    """A key that signs a note's text: a log's, for one."""
+
+    __slots__ = ()
+
+    ALGORITHM: ClassVar[bytes] = b"\x01"
+
+    def verify(self, text: str, signature: bytes) -> None:
+        """Raise NoteSignatureError unless `signature` is this key's over `text`."""
+        self._check(text.encode(), signature)
+
+
+_Key = TypeVar("_Key", bound=KeyVerifier)
 
 
 class NoteSigner:
@@ -131,8 +153,7 @@ class NoteSigner:
     def signature_line(self, text: str) -> str:
         """Return the line, newline included, that signs `text`."""
         signature = self._private_key.sign(text.encode())
-        encoded = base64.b64encode(self._verifier.key_id + signature).decode()
-        return f"{_DASH}{self._verifier.name} {encoded}\n"
+        return SignatureLine(self._verifier.name, self._verifier.key_id, signature).render()
 
 
 def sign_note(text: str, signers: Sequence[NoteSigner]) -> str:
@@ -143,7 +164,7 @@ def sign_note(text: str, signers: Sequence[NoteSigner]) -> str:
     if not text.endswith("\n"):
         raise NoteError("a note's text ends in a newline")
     note = f"{text}\n{''.join(signer.signature_line(text) for signer in signers)}"
-    _parse_note(note)
+    parse_note(note)
     return note
 
 
@@ -153,17 +174,31 @@ def open_note(note: str, verifiers: Iterable[NoteVerifier]) -> str:
     Lines of other keys are ignored. Raises NoteError when the note is malformed, NoteSignatureError
     when a line of a known key does not verify, NoteUntrustedError when no line is of a known key.
     """
-    known = _by_name_and_id(verifiers)
-    text, signatures = _parse_note(note)
-    trusted = False
-    for line in signatures:
-        verifier = known.get((line.name, line.key_id))
-        if verifier is not None:
-            verifier.verify(text, line.signature)
-            trusted = True
-    if not trusted:
+    text, lines = parse_note(note)
+    known = known_lines(lines, verifiers)
+    for verifier, line in known:
+        verifier.verify(text, line.signature)
+    if not known:
         raise NoteUntrustedError("no trusted key has signed the note")
     return text
+
+
+def algorithm_of(vkey: str) -> bytes:
+    """Return a verifier key's algorithm byte; empty when it has no key. Raises NoteError."""
+    return _split_vkey(vkey)[2][:1]
+
+
+def known_lines(
+    lines: Iterable[SignatureLine], verifiers: Iterable[_Key]
+) -> list[tuple[_Key, SignatureLine]]:
+    """Return the lines of known keys, in order, each with its key; nothing is verified.
+
+    Raises NoteError when two of `verifiers` share name and key ID but not the key.
+    """
+    known = _by_name_and_id(verifiers)
+    return [
+        (known[line.name, line.key_id], line) for line in lines if (line.name, line.key_id) in known
+    ]
 
 
 def decode_base64(text: str) -> bytes:
@@ -177,7 +212,12 @@ def decode_base64(text: str) -> bytes:
     return data
 
 
-def _parse_note(note: str) -> tuple[str, list[_Signature]]:
+def parse_note(note: str) -> tuple[str, list[SignatureLine]]:
+    """Split a note into its text, last newline included, and its signature lines.
+
+    Nothing is verified, so the text may be read for one thing only: to find the keys that are
+    trusted for it. Raises NoteError.
+    """
     try:
         size = len(note.encode())
     except UnicodeEncodeError:
@@ -189,6 +229,11 @@ def _parse_note(note: str) -> tuple[str, list[_Signature]]:
     body, separator, block = note.rpartition("\n\n")
     if not separator:
         raise NoteError("a note is a text, an empty line and signature lines")
+    return body + "\n", parse_signature_lines(block)
+
+
+def parse_signature_lines(block: str) -> list[SignatureLine]:
+    """Read the signature lines under a note: 1 to 100, each ended by a newline. Raises NoteError."""
     if not block.endswith("\n"):
         raise NoteError("a note ends in a newline")
     lines = block[:-1].split("\n")
@@ -197,10 +242,10 @@ def _parse_note(note: str) -> tuple[str, list[_Signature]]:
     signatures = [_parse_signature(line) for line in lines]
     if len({(line.name, line.key_id) for line in signatures}) != len(signatures):
         raise NoteError("two signature lines name the same key")
-    return body + "\n", signatures
+    return signatures
 
 
-def _parse_signature(line: str) -> _Signature:
+def _parse_signature(line: str) -> SignatureLine:
     if not line.startswith(_DASH):
         raise NoteError("a signature line begins with an em dash and a space")
     name, _, encoded = line.removeprefix(_DASH).partition(" ")
@@ -208,11 +253,20 @@ def _parse_signature(line: str) -> _Signature:
     blob = decode_base64(encoded)
     if len(blob) <= _KEY_ID_SIZE:
         raise NoteError("a signature line has a key ID and a signature")
-    return _Signature(name, blob[:_KEY_ID_SIZE], blob[_KEY_ID_SIZE:])
+    return SignatureLine(name, blob[:_KEY_ID_SIZE], blob[_KEY_ID_SIZE:])
 
 
-def _by_name_and_id(verifiers: Iterable[NoteVerifier]) -> Mapping[tuple[str, bytes], NoteVerifier]:
-    known: dict[tuple[str, bytes], NoteVerifier] = {}
+def _split_vkey(vkey: str) -> tuple[str, str, bytes]:
+    """Return name, key ID in hex, and algorithm byte with public key."""
+    name, _, rest = vkey.partition("+")
+    key_id, _, encoded = rest.partition("+")
+    if not _KEY_ID_HEX.fullmatch(key_id):
+        raise NoteError("a verifier key is name+hash+key")
+    return name, key_id, decode_base64(encoded)
+
+
+def _by_name_and_id(verifiers: Iterable[_Key]) -> Mapping[tuple[str, bytes], _Key]:
+    known: dict[tuple[str, bytes], _Key] = {}
     for verifier in verifiers:
         other = known.setdefault((verifier.name, verifier.key_id), verifier)
         if other.public_key != verifier.public_key:
@@ -223,3 +277,7 @@ def _by_name_and_id(verifiers: Iterable[NoteVerifier]) -> Mapping[tuple[str, byt
 def _check_key_name(name: str) -> None:
     if not _KEY_NAME.fullmatch(name):
         raise NoteError("a key name is not empty and has neither spaces nor '+'")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise NoteError("a key name is Unicode text") from None
