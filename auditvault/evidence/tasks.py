@@ -16,7 +16,7 @@ from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.sweep import sweep_orphan_keys
 
 # In the order in which requests need them, or a request and the job could wait for each other.
-_MONTHLY_TABLES = ("vault_object", "traces_header", "access_event")
+_MONTHLY_TABLES = ("vault_object", "vault_record", "traces_header", "access_event")
 
 
 @shared_task(name="auditvault.evidence.tasks.run_due_jobs", ignore_result=True)

@@ -268,6 +268,7 @@ def _compose(
             header["revision"] = draft.revision
             header["revises"] = str(draft.revises)
         header["contents"] = _sealed(sealer, draft, ids)
+        sealer.own(draft.subject_id.bytes, record_id.bytes)
         body = header_bytes(header)
         opening = openings[position * OPENING_SIZE : (position + 1) * OPENING_SIZE]
         projected = projection(header, tenant_id=tenant_id, record_id=record_id, recorded_at=at)

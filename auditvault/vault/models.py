@@ -60,6 +60,19 @@ class VaultObject(models.Model):
         db_table = "vault_object"
 
 
+class SubjectRecord(models.Model):
+    """Whose a record is, where no object of its own says so."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "record_id")
+    tenant_id = models.UUIDField()
+    record_id = models.UUIDField()
+    subject_id = models.UUIDField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_record"
+
+
 class TagAlias(models.Model):
     """A further hash under which an object is found."""
 

@@ -36,6 +36,7 @@ _COLUMNS = (
     "tenant_id, object_id, record_id, subject_id, key_id, data_class, role, version, tag,"
     " wrapped_cek, envelope"
 )
+_RECORD_COLUMNS = "tenant_id, record_id, subject_id"
 _DATA_CLASS_FIELD = DATA_CLASS.encode()
 _VERSION_FIELD = int4(1)
 
@@ -85,6 +86,9 @@ class Sealer:
         self._prefix = ContextPrefix(region=ring.region, tenant_id=tenant_id, data_class=DATA_CLASS)
         self._rows: list[Row] = []
         self._aliases: list[tuple[UUID, bytes, UUID]] = []
+        self._records: list[Row] = []
+        # Records with an object of their own, which says whose they are.
+        self._told: set[bytes] = set()
         # Equal contents of one subject in one request are one object; never across subjects.
         self._seen: dict[bytes, _Shared] = {}
         self._made_for_tenant: list[tuple[bytes, _Shared]] = []
@@ -148,10 +152,17 @@ class Sealer:
             (self._tenant_id, self._tags.lookup_tag(digest), UUID(bytes=object_id))
         )
 
+    def own(self, subject_id: bytes, record_id: bytes) -> None:
+        """Say whose a record is; comes after its contents were sealed. Ids are UUIDs' 16 bytes."""
+        if record_id not in self._told:
+            self._records.append((self._tenant_field, record_id, subject_id))
+
     def write(self, connection: psycopg.Connection[Any], at: datetime) -> None:
         """Write every row, inside the caller's transaction."""
         if self._rows:
             copy_into_month(connection, "vault_object", at, _COLUMNS, self._rows)
+        if self._records:
+            copy_into_month(connection, "vault_record", at, _RECORD_COLUMNS, self._records)
         if self._aliases:
             connection.execute(
                 "INSERT INTO vault_tag_alias (tenant_id, tag, object_id)"
@@ -176,6 +187,8 @@ class Sealer:
         digest: bytes,
     ) -> _Shared:
         key = self._keys[subject_id]
+        if subject_id != self.tenant_subject:
+            self._told.add(record_id)
         box = seal_object(
             dek=key, prefix=self._prefix, subject_id=subject_id, object_id=object_id, content=body
         )
@@ -255,11 +268,12 @@ def tags_of(
 def records_of_subject(
     connection: psycopg.Connection[Any], subject_id: UUID, limit: int
 ) -> list[UUID]:
-    """Records with an object of this subject, newest first."""
+    """Records of this subject, newest first."""
     rows = connection.execute(
-        "SELECT DISTINCT record_id FROM vault_object WHERE subject_id = %s"
+        "SELECT record_id FROM vault_object WHERE subject_id = %s"
+        " UNION SELECT record_id FROM vault_record WHERE subject_id = %s"
         " ORDER BY record_id DESC LIMIT %s",
-        (subject_id, limit),
+        (subject_id, subject_id, limit),
     ).fetchall()
     return [row[0] for row in rows]
 

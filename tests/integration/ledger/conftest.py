@@ -27,7 +27,7 @@ def everywhere(client, tenant, run_signer):
 def _fill(client, tenant, run_signer):
     claim = {"prompt.hash": hashlib.sha256(b"as the sender hashed it").hexdigest()}
     spans = [chat(f"{n}", user="anna", session="one", system="Be brief.") for n in range(259)]
-    record(client, tenant, *spans, chat("claimed", attributes=claim))
+    record(client, tenant, *spans, chat("claimed", attributes=claim), chat(None, user="anna"))
     headers_of(client, tenant)
     run_signer()
     return tenant

@@ -22,6 +22,7 @@ TENANT_TABLES = (
     "vault_subject",
     "vault_identifier",
     "vault_object",
+    "vault_record",
     "vault_tag_alias",
 )
 

@@ -162,3 +162,30 @@ def test_a_chain_of_a_thousand_spans_is_shown(client, tenant):
     record(client, tenant, *spans)
     depths = [span["depth"] for span in spans_of(client, tenant, trace)]
     assert depths == list(range(1000))
+
+
+def found_for(client, tenant, user):
+    return {header["span_id"] for header in headers_of(client, tenant, user=user)}
+
+
+def test_a_span_without_content_is_found_for_its_user(client, tenant):
+    span = chat(None, user="anna")
+    record(client, tenant, span)
+    assert found_for(client, tenant, "anna") == {span.span_id.hex()}
+
+
+def test_a_span_that_says_what_another_said_is_found_for_its_user(client, tenant):
+    spans = [chat("the same words", user="anna") for _ in range(2)]
+    record(client, tenant, *spans)
+    assert found_for(client, tenant, "anna") == {span.span_id.hex() for span in spans}
+
+
+def test_a_span_that_holds_only_the_tenants_words_is_found_for_its_user(client, tenant):
+    span = chat(None, user="anna", system="Be kind.")
+    record(client, tenant, span)
+    assert found_for(client, tenant, "anna") == {span.span_id.hex()}
+
+
+def test_nobody_elses_span_is_found_for_a_user(client, tenant):
+    record(client, tenant, chat(None, user="anna"), chat("words", user="berta"))
+    assert len(found_for(client, tenant, "anna")) == 1
