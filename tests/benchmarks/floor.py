@@ -92,8 +92,6 @@ if URL_VARIABLE in os.environ:
     from settings.environment import database
 
     _database = database(os.environ[URL_VARIABLE], URL_VARIABLE)
-    # As in settings/base.py.
-    _database["OPTIONS"]["pool"] = {"min_size": 0, "max_size": 8, "timeout": 5}
     settings.configure(
         ALLOWED_HOSTS=["127.0.0.1"],
         DATABASES={"default": _database},

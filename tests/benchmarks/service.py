@@ -26,6 +26,7 @@ from auditvault.cli.up.cluster import Cluster
 from auditvault.cli.up.environment import Purpose
 from auditvault.cli.up.files import last_lines
 from auditvault.cli.up.home import project_root
+from auditvault.cli.up.postgres import PostgresError
 from auditvault.cli.up.process import Child, ChildSpec
 from auditvault.cli.up.sockets import free_port
 from tests.benchmarks import floor
@@ -118,7 +119,7 @@ class Instance:
         Raises BenchmarkError unless headers, entries and the head each say `acknowledged`.
         """
         self._cluster.postgres.kill()
-        self._cluster.postgres.start()
+        self._start_again()
         with self.connect(f"region_{REGION}") as connection:
             counts = connection.execute(_COUNTS).fetchone()
         if counts != (acknowledged,) * 3:
@@ -126,6 +127,19 @@ class Instance:
                 f"{acknowledged} spans were acknowledged; headers, entries and head say {counts}"
             )
         return acknowledged
+
+    def _start_again(self) -> None:
+        """Start PostgreSQL once the killed one's last process has gone: until then it refuses to."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            try:
+                self._cluster.postgres.start()
+            except PostgresError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
 
     def verify(self) -> float:
         """Sign and verify every log; returns the seconds of the latter, raises BenchmarkError."""
