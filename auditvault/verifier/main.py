@@ -2,8 +2,9 @@
 
 Rules kept: docs/spec/receipt.md section 4. It needs neither the service nor a database nor a
 network, and imports `auditvault.core.tlog` and nothing else of this project. Trusted keys come
-from the file that the user names, never from the receipt. Running a witness, which does listen
-on a network, is left to `witness_command`.
+from the file that the user names, never from what is checked. Bundles are left to
+`bundle_command`, whole logs to `follow_command`, which reads over a network, and running a
+witness, which listens on one, to `witness_command`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import ClassVar
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.proof import Receipt
 from auditvault.core.tlog.trust import TrustStore
-from auditvault.verifier import report
+from auditvault.verifier import bundle_command, follow_command, report
 from auditvault.verifier.receipt_checks import Outcome, check_receipt
 
 EXIT_CODES = {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}
@@ -29,7 +30,9 @@ MAX_FILE_SIZE = 64 * 2**20
 
 _OPENING = re.compile(r"[0-9a-f]{64}")
 _DESCRIPTION = """\
-Check auditvault evidence offline: no service, no database, no network. Or be a witness of logs."""
+Check auditvault evidence with your own keys: a receipt, a bundle, a whole log. No service and no
+database is needed; only `log` reads, and only `witness` listens, on a network.
+Or be a witness of logs."""
 _RECEIPT_DESCRIPTION = """\
 Check that a receipt proves that its entry is in the log.
 
@@ -83,10 +86,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(arguments)
     except AuditvaultError as error:
         if arguments.json:
-            sys.stdout.write(report.unreadable_as_json(error.message, error.code))
+            sys.stdout.write(
+                report.unreadable_as_json(error.message, error.code, _subject(arguments))
+            )
         else:
             sys.stderr.write(report.unreadable_as_text(error.message))
         return EXIT_CODES[Outcome.NOT_CHECKED]
+
+
+def _subject(arguments: argparse.Namespace) -> str:
+    """The member of a report that says what was checked."""
+    command: str = arguments.command
+    return command if command in {"receipt", "bundle"} else "log"
 
 
 def _run_receipt(arguments: argparse.Namespace) -> int:
@@ -125,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_witness_arguments(witness)
+    bundle_command.add_parser(commands, _read, _read_trust)
+    follow_command.add_parsers(commands, _read, _read_trust)
     return parser
 
 
