@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from uuid import UUID
 
 from django.db import transaction
 from guardian.shortcuts import assign_perm
@@ -33,6 +34,18 @@ def create_tenant(
         for region in sorted(set(regions)):
             TenantRegion.objects.get_or_create(tenant=tenant, region=region)
     return tenant
+
+
+def tenant_in(*, slug: str, region: str) -> UUID:
+    """The id of a tenant that has that region.
+
+    Raises:
+        TenantRequestError: there is no such tenant, or it has no such region.
+    """
+    place = TenantRegion.objects.filter(tenant__slug=slug, region=region).first()
+    if place is None:
+        raise TenantRequestError("There is no such tenant, or it is not in that region.")
+    return place.tenant_id
 
 
 def create_person(

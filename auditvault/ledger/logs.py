@@ -77,3 +77,15 @@ def tenant_logs(*, region: str, tenant_id: UUID) -> list[LogRef]:
         )
         for log_id, origin, kind, per_partition in rows
     ]
+
+
+def region_logs(region: str) -> list[LogRef]:
+    """Every log of the region, oldest first, for work that is nobody's own: no content is seen on the way."""
+    with tenant_scope(region_alias(region), UUID(int=0)) as connection:
+        rows = connection.execute(
+            "SELECT log_id, tenant_id, origin, kind FROM ledger_all_logs()"
+        ).fetchall()
+    return [
+        LogRef(log_id=log_id, tenant_id=tenant_id, origin=origin, kind=kind)
+        for log_id, tenant_id, origin, kind in rows
+    ]

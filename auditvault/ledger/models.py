@@ -88,6 +88,23 @@ class StoredCheckpoint(models.Model):
         db_table = "ledger_checkpoint"
 
 
+class StoredCosignature(models.Model):
+    """What one witness said of one checkpoint, verified when it was stored."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "log_id", "witness", "size", "cosigned_at")
+    tenant_id = models.UUIDField()
+    log_id = models.IntegerField()
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    witness = models.BinaryField()
+    cosigned_at = models.DateTimeField()
+    line = models.TextField()
+
+    class Meta:
+        managed = False
+        db_table = "ledger_cosignature"
+
+
 class ScheduledJob(models.Model):
     """Work that comes round: the row is the truth, the broker's message only says "look now"."""
 

@@ -18,9 +18,9 @@ from django.conf import settings
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.merkle import HASH_SIZE, MAX_SIZE
 from auditvault.core.tlog.tiles import TILE_WIDTH, TileKey
+from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.ledger.selectors import latest_checkpoint
 from auditvault.ledger.tiling import MissingTileError, fetch_tiles, read_edge
 
 _LENGTH_BYTES = 2
@@ -65,10 +65,10 @@ def tenants_log(region: str, tenant_id: UUID, log_uuid: UUID) -> PublishedLog:
 
 
 def checkpoint_note(published: PublishedLog) -> str:
-    """The newest signed checkpoint; raises LogNotFoundError before the first."""
+    """The checkpoint to give out, with its witnesses' lines; raises LogNotFoundError before the first."""
     log = published.log
     with tenant_scope(region_alias(published.region), log.tenant_id) as connection:
-        newest = latest_checkpoint(connection, log)
+        newest = published_checkpoint(connection, log)
     if newest is None:
         raise LogNotFoundError("This log has no checkpoint yet.")
     return newest.note

@@ -23,7 +23,7 @@ class RegionRouter:
     """Keeps control, region and keyring tables apart, for queries and for migrations."""
 
     region_apps: ClassVar[frozenset[str]] = frozenset(
-        {"ledger", "vault", "traces", "access_events"}
+        {"ledger", "ledger_admin", "vault", "traces", "access_events", "evidence_anchors"}
     )
     keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring"})
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from urllib.parse import unquote
+from uuid import uuid4
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from auditvault.core.tlog.cosignature import CosignatureSigner
 from tests.integration.ingest.sending import chat, headers_of, record
+from tests.integration.ledger.superuser import superuser
 
 _made = []
 
 
 @pytest.fixture
-def everywhere(client, tenant, run_signer):
+def everywhere(client, tenant, run_signer, cluster):
     """Two hundred and sixty records of a tenant, with names, aliases, a full tile, a look and a checkpoint.
 
     Made once: whoever asks for it changes none of it.
     """
     if not _made:
         _made.append(_fill(client, tenant, run_signer))
+        _fill_by_hand(cluster, tenant.tenant_id)
     return _made[0]
 
 
@@ -30,7 +35,42 @@ def _fill(client, tenant, run_signer):
     record(client, tenant, *spans, chat("claimed", attributes=claim), chat(None, user="anna"))
     headers_of(client, tenant)
     run_signer()
+    cosign(tenant)
     return tenant
+
+
+def cosign(tenant):
+    """Let somebody's witness sign the newest checkpoint of the tenant's interactions."""
+    from auditvault.core.tlog.checkpoint import Checkpoint
+    from auditvault.ledger.cosignatures import StoredLine, store_lines
+    from auditvault.ledger.logs import tenant_logs
+    from auditvault.ledger.scope import region_alias, tenant_scope
+    from auditvault.ledger.selectors import latest_checkpoint
+
+    key = Ed25519PrivateKey.generate()
+    signer = CosignatureSigner("witness.example/w1", key)
+    log = tenant_logs(region="eu", tenant_id=tenant.tenant_id)[0]
+    with tenant_scope(region_alias("eu"), tenant.tenant_id) as connection:
+        newest = latest_checkpoint(connection, log)
+        checkpoint = Checkpoint(origin=log.origin, size=newest.size, root=newest.root)
+        line = StoredLine(
+            witness=key.public_key().public_bytes_raw(),
+            cosigned_at=newest.signed_at,
+            line=signer.signature_line(checkpoint, timestamp=int(newest.signed_at.timestamp())),
+        )
+        store_lines(connection, log, newest, [line])
+
+
+def _fill_by_hand(cluster, tenant_id):
+    """Rows of tables that the service fills for no tenant in particular, or asks somebody outside for."""
+    with superuser(cluster, "region_eu") as connection:
+        connection.execute(
+            "INSERT INTO admin_event VALUES (%s, %s, now(), 'test.made', %s, '')",
+            (tenant_id, uuid4(), bytes(32)),
+        )
+        connection.execute(
+            "INSERT INTO evidence_stamped VALUES (%s, 1, 1, %s, 0)", (tenant_id, uuid4())
+        )
 
 
 @pytest.fixture

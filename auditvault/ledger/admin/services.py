@@ -1,0 +1,81 @@
+"""Recording what befell the service itself, where no tenant is meant more than another.
+
+Such a record goes into the *operator's* log of the region: kind `admin`, under the nil UUID (RFC 9562 section 5.9),
+which is no tenant's. It holds nothing of a tenant, and is signed, witnessed, stamped and verified like any log.
+
+Record and entry are written in one transaction: a crash leaves both or neither. The instant is the database's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.conf import settings
+
+from auditvault.core.ids import instant_of, uuid7
+from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
+from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
+from auditvault.ledger.logs import log_ref
+from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.ledger.services import Pending, append, format_instant
+
+OPERATOR = UUID(int=0)
+EVENT_VERSION = "auditvault/admin/1"
+_COLUMNS = "tenant_id, record_id, recorded_at, action, opening, header"
+
+
+def record_operation(*, region: str, action: str, details: Mapping[str, JsonValue]) -> UUID:
+    """Record something in the operator's log of the region; returns the record's id once it is durable.
+
+    `action` is also the entry's type. `details` holds figures and references: nothing personal, no content.
+    Raises what the database raises; then nothing was recorded.
+    """
+    log = log_ref(region, OPERATOR, "admin", settings.LOG_HOST)
+    opening = os.urandom(OPENING_SIZE)
+    with tenant_scope(region_alias(region), OPERATOR) as connection:
+        record_id = uuid7(_now(connection))
+        header: dict[str, JsonValue] = {
+            "v": EVENT_VERSION,
+            "id": str(record_id),
+            "recorded_at": format_instant(instant_of(record_id)),
+            "action": action,
+            "details": dict(details),
+        }
+        body = canonical_bytes(header)
+        connection.execute(
+            f"INSERT INTO admin_event ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)",  # noqa: S608
+            (OPERATOR, *projection(header, record_id=record_id), opening, body),
+        )
+        commitment = header_commitment(opening, action, body)
+        pending = [Pending(record_id.bytes, action, "auditvault", commitment)]
+        append(connection, log=log, pending=pending)
+    return record_id
+
+
+def projection(header: Mapping[str, JsonValue], *, record_id: UUID) -> tuple[Any, ...]:
+    """The search columns of an admin record, in table order after the tenant, up to `action`."""
+    return (record_id, instant_of(record_id), header["action"])
+
+
+def last_recorded(region: str, action: str) -> datetime | None:
+    """When the operator's log of the region last got a record of that action; None if never."""
+    with tenant_scope(region_alias(region), OPERATOR) as connection:
+        row = connection.execute(
+            "SELECT max(recorded_at) FROM admin_event WHERE tenant_id = %s AND action = %s",
+            (OPERATOR, action),
+        ).fetchone()
+    found: datetime | None = row[0] if row is not None else None
+    return found
+
+
+def _now(connection: psycopg.Connection[Any]) -> datetime:
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    if row is None:
+        raise RuntimeError("a SELECT without a table has one row")
+    instant: datetime = row[0]
+    return instant.astimezone(UTC)
