@@ -30,6 +30,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "auditvault.ledger",
+    "auditvault.ledger.admin",
     "auditvault.vault",
     "auditvault.vault.keyring",
     "auditvault.traces",
@@ -37,6 +38,7 @@ INSTALLED_APPS = [
     "auditvault.access.events",
     "auditvault.ingest",
     "auditvault.evidence",
+    "auditvault.evidence.anchors",
     "auditvault.api",
     "auditvault.console",
     "auditvault.cli",
@@ -107,6 +109,21 @@ PUBLIC_LOGS = env.origins("AUDITVAULT_PUBLIC_LOGS")
 LOG_VKEYS_FILE = env.text("AUDITVAULT_LOG_VKEYS_FILE", "")
 SIGNER_KEY_FILE = env.text("AUDITVAULT_SIGNER_KEY_FILE", "")
 SIGNER_STATE_FILE = env.text("AUDITVAULT_SIGNER_STATE_FILE", "")
+
+# --- Witnesses -------------------------------------------------------------------------------------------
+# A C2SP tlog-policy file: whom to ask, and how many of whom are needed. Nobody is asked where none is named.
+WITNESS_POLICY_FILE = env.text("AUDITVAULT_WITNESS_POLICY_FILE", "")
+WITNESS_MAX_AGE_SECONDS = env.number("AUDITVAULT_WITNESS_MAX_AGE_SECONDS", 3600, least=1)
+WITNESS_EVERY_SECONDS = env.number("AUDITVAULT_WITNESS_EVERY_SECONDS", 10, least=1)
+
+# --- Time ------------------------------------------------------------------------------------------------
+# A time-stamping authority (RFC 3161). None is asked where no URL is set; whom to trust is never the answer's to say.
+TSA_URL = env.http_url("AUDITVAULT_TSA_URL")
+TSA_CA_FILE = env.text("AUDITVAULT_TSA_CA_FILE") if TSA_URL else ""
+TSA_POLICY = env.dotted_oid("AUDITVAULT_TSA_POLICY")
+TSA_EVERY_SECONDS = env.number("AUDITVAULT_TSA_EVERY_SECONDS", 3600, least=1)
+# How far this host's clock may be from the database's before it is recorded.
+CLOCK_SKEW_SECONDS = env.number("AUDITVAULT_CLOCK_SKEW_SECONDS", 2, least=1)
 
 # --- Ingest ----------------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024

@@ -18,6 +18,9 @@ from django.core.exceptions import ImproperlyConfigured
 # How long a request waits for a server that does not answer; `?connect_timeout=` in the URL says otherwise.
 _CONNECT_SECONDS = 5
 
+_OID = re.compile(
+    r"([01]\.([0-9]|[1-3][0-9])|2\.(0|[1-9][0-9]{0,8}))(\.(0|[1-9][0-9]{0,18})){0,30}"
+)
 _ORIGIN = re.compile(
     r"[A-Za-z0-9._:-]+/[a-z][a-z0-9]{0,15}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
@@ -31,15 +34,18 @@ def text(name: str, default: str | None = None) -> str:
     return value
 
 
-def number(name: str, default: int) -> int:
-    """The variable as a whole number."""
+def number(name: str, default: int, *, least: int | None = None) -> int:
+    """The variable as a whole number, of at least `least`."""
     value = os.environ.get(name)
     if not value:
         return default
     try:
-        return int(value)
+        found = int(value)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be a whole number.") from error
+    if least is not None and found < least:
+        raise ImproperlyConfigured(f"{name} must be {least} or more.")
+    return found
 
 
 def flag(name: str, *, default: bool) -> bool:
@@ -68,6 +74,31 @@ def origins(name: str) -> list[str]:
                 f"{name} must list origins of logs, as the first line of a checkpoint has them."
             )
     return found
+
+
+def http_url(name: str) -> str:
+    """The variable as an http:// or https:// URL with a host and without a password; empty where it is not set."""
+    value = text(name, "")
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username or parts.password:
+        raise ImproperlyConfigured(
+            f"{name} must be an http:// or https:// URL without user or password."
+        )
+    return value
+
+
+def dotted_oid(name: str) -> str:
+    """The variable as an object identifier such as 1.2.3; empty where it is not set."""
+    value = text(name, "")
+    if value and not _OID.fullmatch(value):
+        raise ImproperlyConfigured(f"{name} must be an object identifier, as 1.2.3 is.")
+    return value
 
 
 def secret_file(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from django.conf import settings
@@ -13,7 +14,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from auditvault.api.problems import UNAVAILABLE, headers_for
+from auditvault.api.time_figures import time_figures
 from auditvault.evidence.jobs import last_runs
+from auditvault.evidence.witnesses import JOB_NAME as WITNESS_JOB
 
 
 def healthz(_request: HttpRequest) -> HttpResponse:
@@ -22,8 +25,8 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Every database this process needs answers; 503 and which one does not, otherwise."""
-    checks = dict(_database_checks())
+    """Every database this process needs answers, and the logs are witnessed as the policy says; 503 otherwise."""
+    checks = dict(_database_checks()) | dict(_witness_checks(datetime.now(UTC)))
     ready = all(value == "ok" for value in checks.values())
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     body = {"ready": ready, "checks": checks}
@@ -42,11 +45,26 @@ def _database_checks() -> Iterator[tuple[str, str]]:
             yield alias, "unavailable"
 
 
+def _witness_checks(now: datetime) -> Iterator[tuple[str, str]]:
+    """It fails closed: a round that failed, or that was too long ago, says nothing good about the witnesses."""
+    if not settings.WITNESS_POLICY_FILE:
+        return
+    oldest = now - timedelta(seconds=settings.WITNESS_MAX_AGE_SECONDS)
+    for region in settings.REGIONS:
+        try:
+            rounds = [run for run in last_runs(region) if run.name == WITNESS_JOB]
+        except UNAVAILABLE:
+            yield f"witnesses_{region}", "unavailable"
+            continue
+        met = any(run.outcome == "ok" and run.finished_at >= oldest for run in rounds)
+        yield f"witnesses_{region}", "ok" if met else "unmet"
+
+
 class _Figures:
     """Collected when asked for: what stands in the databases, the same for every process."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Log sizes by region and kind, and the age and outcome of scheduled jobs."""
+        """Log sizes by region and kind, the age and outcome of scheduled jobs, stamps and clocks."""
         size = GaugeMetricFamily(
             "auditvault_log_entries", "Entries in all logs of a kind.", labels=["region", "kind"]
         )
@@ -67,6 +85,7 @@ class _Figures:
                 ok.add_metric([region, run.name], float(run.outcome == "ok"))
                 finished.add_metric([region, run.name], run.finished_at.timestamp())
         yield from (size, ok, finished)
+        yield from time_figures(settings.REGIONS)
 
 
 def metrics(_request: HttpRequest) -> HttpResponse:

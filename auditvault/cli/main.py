@@ -25,6 +25,7 @@ COMMANDS = {
     "token": "make a token and print it once; revoke one",
     "resolve": "show the content behind a hash; the look is recorded first",
     "verify": "verify every log",
+    "bundle": "take entries of a log away, with what proves them",
     "signer": "sign checkpoints until told to stop",
     "migrate_all": "bring all databases to the current schema",
     "demo": "make the demo tenant and take one record all the way",

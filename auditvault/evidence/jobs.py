@@ -32,6 +32,8 @@ class Job:
     name: str
     every: timedelta
     run: Callable[[str, datetime], Detail]
+    # How long it may take before another worker takes it for abandoned.
+    lease: timedelta = LEASE
 
 
 class JobFailedError(AuditvaultError):
@@ -59,7 +61,7 @@ def run_due(region: str, jobs: list[Job], now: datetime) -> list[str]:
     _ensure_rows(region, jobs, now)
     by_name = {job.name: job for job in jobs}
     done = []
-    for name in _claimed(region, list(by_name), now):
+    for name in _claimed(region, by_name, now):
         _run(region, by_name[name], now)
         done.append(name)
     return done
@@ -76,18 +78,21 @@ def _ensure_rows(region: str, jobs: list[Job], now: datetime) -> None:
             )
 
 
-def _claimed(region: str, names: list[str], now: datetime) -> Iterator[str]:
+def _claimed(region: str, jobs: dict[str, Job], now: datetime) -> Iterator[str]:
     """Claim due jobs of those names one by one; another version's jobs are left to its workers."""
     alias = region_alias(region)
+    leases = [job.lease for job in jobs.values()]
     while True:
         with transaction.atomic(using=alias):
             row = (
                 driver_connection(connections[alias])
                 .execute(
-                    "UPDATE scheduled_job SET started_at = %s, due_at = %s WHERE name = ("
+                    "UPDATE scheduled_job SET started_at = %s,"
+                    " due_at = %s + (SELECT lease FROM unnest(%s::text[], %s::interval[])"
+                    " AS known (job, lease) WHERE job = name) WHERE name = ("
                     " SELECT name FROM scheduled_job WHERE due_at <= %s AND name = ANY(%s)"
                     " ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING name",
-                    (now, now + LEASE, now, names),
+                    (now, now, list(jobs), leases, now, list(jobs)),
                 )
                 .fetchone()
             )

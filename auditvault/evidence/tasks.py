@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -9,33 +10,81 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
+from auditvault.evidence.anchors.jobs import timestamp_jobs
+from auditvault.evidence.clock import WATCH
+from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.jobs import Detail, Job, JobFailedError, run_due
-from auditvault.evidence.verification import read_public_keys, verify_region
+from auditvault.evidence.payloads import holds_keys
+from auditvault.evidence.verification import read_memory, read_public_keys, verify_region
+from auditvault.evidence.witnesses import witness_jobs
 from auditvault.ledger.copying import ensure_month
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.sweep import sweep_orphan_keys
 
 # In the order in which requests need them, or a request and the job could wait for each other.
 _MONTHLY_TABLES = ("vault_object", "vault_record", "traces_header", "access_event")
+# Findings that a line of the log has room for; the job's row has all of them.
+_MOST_NAMED = 5
 
 
 @shared_task(name="auditvault.evidence.tasks.run_due_jobs", ignore_result=True)
 def run_due_jobs(region: str) -> None:
     """Run what is due in the region; a second message finds nothing to do."""
+    WATCH.look(region)
     run_due(region, JOBS, datetime.now(UTC))
 
 
 def _verify(region: str, _now: datetime) -> Detail:
-    keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
-    reports = verify_region(region=region, public_keys=keys, remembered={})
-    detail = {
+    return _verified(region, with_payloads=False, databases=verify_databases(region))
+
+
+def _verify_payloads(region: str, _now: datetime) -> Detail:
+    return _verified(region, with_payloads=holds_keys(region), databases=())
+
+
+def _verified(region: str, *, with_payloads: bool, databases: Sequence[DatabaseFinding]) -> Detail:
+    """What was verified, for the job's row; raises JobFailedError with the same where something does not hold."""
+    # The signer's memory comes first: a log may grow while it is verified.
+    remembered = read_memory(settings.SIGNER_STATE_FILE)
+    reports = verify_region(
+        region=region,
+        public_keys=read_public_keys(Path(settings.LOG_VKEYS_FILE)),
+        remembered=remembered,
+        with_payloads=with_payloads,
+    )
+    bad = {report.origin: report.first_bad for report in reports if not report.holds}
+    detail: Detail = {
         "logs": len(reports),
         "entries": sum(report.entries for report in reports),
-        "bad": {report.origin: report.first_bad for report in reports if not report.holds},
+        "payloads": sum(report.payloads or 0 for report in reports),
+        "payloads_gone": sum(report.payloads_gone for report in reports),
+        "bad": bad,
+        "database": [finding.as_json() for finding in databases],
+        "notes": sorted({note for report in reports for note in report.notes}),
     }
-    if detail["bad"]:
-        raise JobFailedError("a log does not hold", detail)
+    if bad or databases:
+        raise JobFailedError(_alarm(bad, databases), detail)
     return detail
+
+
+def _alarm(bad: dict[str, dict[str, int]], databases: Sequence[DatabaseFinding]) -> str:
+    """One line for the log: what does not hold, the first few by name. An origin names no tenant."""
+    logs = [
+        f"{origin} ({', '.join(f'{kind} at {index}' for kind, index in sorted(first_bad.items()))})"
+        for origin, first_bad in sorted(bad.items())
+    ]
+    grants = [
+        f"{finding.finding} on {finding.object} in the {finding.database} database"
+        for finding in databases
+    ]
+    parts = []
+    if logs:
+        parts.append(f"{len(logs)} log(s) do not hold: {'; '.join(logs[:_MOST_NAMED])}")
+    if grants:
+        parts.append(
+            f"{len(grants)} finding(s) on what the databases allow: {'; '.join(grants[:_MOST_NAMED])}"
+        )
+    return ". ".join(parts)
 
 
 def _sweep(region: str, _now: datetime) -> Detail:
@@ -53,7 +102,16 @@ def _make_partitions(region: str, now: datetime) -> Detail:
 
 
 JOBS = [
-    Job(name="verify", every=timedelta(hours=1), run=_verify),
+    Job(name="verify", every=timedelta(hours=1), run=_verify, lease=timedelta(hours=1)),
+    # Opens every content, with the keys that a worker holds anyway.
+    Job(
+        name="verify_payloads",
+        every=timedelta(days=1),
+        run=_verify_payloads,
+        lease=timedelta(hours=12),
+    ),
     Job(name="sweep_orphan_keys", every=timedelta(minutes=30), run=_sweep),
     Job(name="make_partitions", every=timedelta(hours=12), run=_make_partitions),
+    *timestamp_jobs(),
+    *witness_jobs(),
 ]

@@ -28,7 +28,7 @@ Purpose = Literal["web", "worker", "beat", "signer", "owner", "operator"]
 # Taken over from the supervisor's own environment where set; everything else stays behind.
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TMPDIR|TERM|OMP_[A-Z_]+|OPENBLAS_[A-Z0-9_]+"
-    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|ALLOW_FILE_KEYS|PUBLIC_LOGS)"
+    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|ALLOW_FILE_KEYS|PUBLIC_LOGS|WITNESS_[A-Z_]+)"
 )
 
 
@@ -66,7 +66,7 @@ def child_environment(
         environment["AUDITVAULT_BROKER_URL"] = site.broker_url
     if purpose == "signer":
         environment["AUDITVAULT_SIGNER_KEY_FILE"] = str(secrets.signer_key_file)
-    if purpose in {"signer", "operator"}:
+    if purpose in {"signer", "worker", "operator"}:
         # Read by `verify`: what the signer remembers shows a rollback of log and checkpoints.
         state = Home(path=site.home).signer / "state.json"
         environment["AUDITVAULT_SIGNER_STATE_FILE"] = str(state)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from tests.integration.evidence.rewriting import SIZE
 from tests.integration.evidence.verdict import logs_of
 from tests.integration.ingest.sending import chat, post, protobuf_of, send
 from tests.integration.ledger.superuser import tampering
+from tests.integration.vault.looking import PURPOSE
 
 _made = []
 
 
 def fill(client, tenant, run_signer):
-    """Records in two requests, each signed, and two looks, in the region `us`."""
-    headers = {name: tenant.headers(name, regions=("us",)) for name in ("ingest", "engineer")}
+    """Records in two requests, each signed, and two looks, one of them with a reason, in the region `us`."""
+    roles = ("ingest", "engineer", "investigator")
+    headers = {name: tenant.headers(name, regions=("us",)) for name in roles}
     for count in (SIZE - 100, 100):
-        body = protobuf_of(*[chat(f"{n}", user="anna") for n in range(count)])
+        # One prompt of their own each, and one of the tenant's for all.
+        spans = [chat(f"{n} of {count}", user="anna", system="Be brief.") for n in range(count)]
+        body = protobuf_of(*spans)
         assert send(client, tenant, body, headers=headers["ingest"]).status_code == 200
         run_signer()
-    for _ in range(2):
-        post(client, "/api/v1/traces/search", {}, headers["engineer"])
+    look = {"content_hash": f"sha256:{sha256(b'7 of 100').hexdigest()}", "purpose": PURPOSE}
+    assert post(client, "/api/v1/resolve", look, headers["investigator"]).status_code == 200
+    post(client, "/api/v1/traces/search", {}, headers["engineer"])
     run_signer()
 
 

@@ -76,6 +76,27 @@ def drop_checkpoints(connection: Any, log: Any, above: int) -> None:
     )
 
 
+def resign(connection: Any, log: Any, key: Any) -> None:
+    """Sign anew, with the signer's own key, at the sizes that were signed: the log as it stands now."""
+    from auditvault.core.tlog.checkpoint import Checkpoint
+    from auditvault.core.tlog.note import NoteSigner, sign_note
+
+    sizes = connection.execute(
+        "SELECT size FROM ledger_checkpoint WHERE log_id = %s", (log.log_id,)
+    ).fetchall()
+    rows = connection.execute(
+        "SELECT leaf_hash FROM ledger_entry WHERE log_id = %s ORDER BY idx", (log.log_id,)
+    ).fetchall()
+    for (size,) in sizes:
+        tree = CompactRange()
+        tree.extend([bytes(row[0]) for row in rows[:size]])
+        body = Checkpoint(origin=log.origin, size=size, root=tree.root()).body()
+        connection.execute(
+            "UPDATE ledger_checkpoint SET root = %s, note = %s WHERE log_id = %s AND size = %s",
+            (tree.root(), sign_note(body, [NoteSigner(log.origin, key)]), log.log_id, size),
+        )
+
+
 def record_at(connection: Any, log: Any, index: int) -> Any:
     """The record id of an entry."""
     return connection.execute(

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.integration.evidence.rewriting import cut
+from tests.integration.evidence.rewriting import cut, drop_checkpoints
 from tests.integration.evidence.verdict import logs_of
 from tests.integration.ingest.sending import chat, protobuf_of, send
 from tests.integration.ledger.superuser import superuser, tampering
@@ -112,6 +113,23 @@ def test_a_job_whose_runner_died_comes_back_after_its_lease(job_name, cluster):
     assert row(cluster, job_name)[0] == "ok"
 
 
+def test_a_job_that_takes_long_has_a_longer_lease(job_name):
+    class DiedError(BaseException):
+        """As a killed process: nothing after it runs."""
+
+    def die():
+        raise DiedError
+
+    lease = timedelta(hours=3)
+    died, again = Counted(job_name, die), Counted(job_name)
+    died.job, again.job = replace(died.job, lease=lease), replace(again.job, lease=lease)
+    with pytest.raises(DiedError):
+        died.look()
+    again.look(NOW + lease - timedelta(seconds=1))
+    again.look(NOW + lease)
+    assert again.ran == [NOW + lease]
+
+
 def test_a_job_that_breaks_is_said_to_have_failed_without_its_message(job_name, cluster):
     def fail():
         raise RuntimeError("Anna's prompt")
@@ -163,7 +181,9 @@ def last(region, name):
     return next((run for run in last_runs(region) if run.name == name), None)
 
 
-@pytest.mark.parametrize("name", ["verify", "sweep_orphan_keys", "make_partitions"])
+@pytest.mark.parametrize(
+    "name", ["verify", "verify_payloads", "sweep_orphan_keys", "make_partitions"]
+)
 def test_every_job_of_the_product_runs(due, name):
     from auditvault.evidence.jobs import run_due
 
@@ -209,8 +229,46 @@ def test_a_verification_that_fails_leaves_the_first_bad_index(
     found = last("us", "verify")
     due("verify", "us")
     assert found.outcome == "failed"
-    assert found.detail["bad"] == {three_records.origin: {"entry_missing": 2}}
-    assert "does not hold" in caplog.text
+    assert found.detail["bad"] == {three_records.origin: {"rollback": 2}}
+    assert found.detail["database"] == []
+    assert "do not hold" in caplog.text
+    assert f"{three_records.origin} (rollback at 2)" in caplog.text
+
+
+def test_the_scheduled_verification_has_the_signers_memory(three_records, tenant, cluster, due):
+    from auditvault.evidence.jobs import run_due
+
+    due("verify", "us")
+    with tampering(cluster, tenant.tenant_id, "region_us") as connection:
+        cut(connection, three_records, 2)
+        drop_checkpoints(connection, three_records, 2)
+        run_due("us", [the_job("verify")], datetime.now(UTC))
+    found = last("us", "verify")
+    due("verify", "us")
+    assert found.detail["bad"] == {three_records.origin: {"rollback": 2}}
+
+
+def test_a_worker_is_told_where_the_signers_memory_lies(cluster):
+    told = [
+        cluster.environment(name)["AUDITVAULT_SIGNER_STATE_FILE"] for name in ("worker", "signer")
+    ]
+    assert told[0] == told[1]
+
+
+def test_the_scheduled_verification_of_contents_names_a_damaged_one(
+    three_records, tenant, cluster, due
+):
+    from auditvault.evidence.jobs import run_due
+
+    due("verify_payloads", "us")
+    with tampering(cluster, tenant.tenant_id, "region_us") as connection:
+        connection.execute(
+            "UPDATE vault_object SET envelope = '' WHERE tenant_id = %s", (tenant.tenant_id,)
+        )
+        run_due("us", [the_job("verify_payloads")], datetime.now(UTC))
+    found = last("us", "verify_payloads")
+    due("verify_payloads", "us")
+    assert found.detail["bad"] == {three_records.origin: {"payload_damaged": 0}}
 
 
 def test_a_failed_verification_shows_in_the_metrics(three_records, tenant, cluster, due, client):

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 
-def verify(*, region: str = "us") -> tuple[int, dict[str, Any]]:
+def verify(*, region: str = "us", **options: Any) -> tuple[int, dict[str, Any]]:
     """Exit code and answer of the command for one region."""
     from django.core.management import call_command
 
     out = io.StringIO()
     with pytest.raises(SystemExit) as left:
-        call_command("verify", region=[region], json=True, stdout=out)
+        call_command("verify", region=[region], json=True, stdout=out, **options)
     assert isinstance(left.value.code, int)
     return left.value.code, json.loads(out.getvalue())
 
@@ -28,20 +28,51 @@ def logs_of(tenant: Any, *, region: str = "us") -> dict[str, Any]:
     return {log.kind: log for log in tenant_logs(region=region, tenant_id=tenant.tenant_id)}
 
 
-def findings(tenant: Any, *, region: str = "us") -> dict[str, dict[str, int]]:
-    """Kind of log -> what is wrong with the tenant's: kind of finding -> first bad index.
+def findings(
+    tenant: Any,
+    *,
+    region: str = "us",
+    with_payloads: bool = False,
+    with_memory: bool = True,
+    kept: tuple[Path, ...] = (),
+) -> dict[str, dict[str, int]]:
+    """Kind of log -> what is wrong with the tenant's: kind of finding -> first bad index."""
+    found = reports_of(
+        tenant, region=region, with_payloads=with_payloads, with_memory=with_memory, kept=kept
+    )
+    return {kind: report.first_bad for kind, report in found.items() if not report.holds}
+
+
+def reports_of(
+    tenant: Any,
+    *,
+    region: str = "us",
+    with_payloads: bool = False,
+    with_memory: bool = True,
+    kept: tuple[Path, ...] = (),
+) -> dict[str, Any]:
+    """Kind of log -> the report on the tenant's.
 
     The command's own work on these logs alone: a test's verdict is not about what other tests recorded.
     """
     from django.conf import settings
 
-    from auditvault.cli.management.commands.verify import _remembered
-    from auditvault.evidence.verification import _verify_log, read_public_keys
+    from auditvault.evidence.verification import (
+        Trust,
+        read_kept,
+        read_memory,
+        read_public_keys,
+        verify_logs,
+    )
 
-    keys, remembered = read_public_keys(Path(settings.LOG_VKEYS_FILE)), _remembered()
-    found = {}
-    for kind, log in logs_of(tenant, region=region).items():
-        report = _verify_log(region, log, keys, remembered.get(log.origin), None)
-        if not report.holds:
-            found[kind] = report.first_bad
-    return found
+    keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
+    trust = Trust(
+        public_keys=keys,
+        remembered=read_memory(settings.SIGNER_STATE_FILE) if with_memory else {},
+        kept=read_kept(kept, keys),
+    )
+    logs = logs_of(tenant, region=region)
+    reports = verify_logs(
+        region=region, logs=list(logs.values()), trust=trust, with_payloads=with_payloads
+    )
+    return dict(zip(logs, reports, strict=True))

@@ -204,10 +204,9 @@ def test_every_entry_type_is_documented_and_no_other() -> None:
 
 
 def test_every_finding_of_verification_is_documented_and_no_other() -> None:
-    calls = ast.walk(tree_of(PACKAGE / "evidence" / "verification.py"))
     kinds = {
         ast.literal_eval(node.args[0])
-        for node in calls
+        for node in nodes(PACKAGE / "evidence")
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "bad"
     }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +13,71 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.evidence.grants import DatabaseFinding, verify_databases
+from auditvault.evidence.payloads import holds_keys
 from auditvault.evidence.verification import (
     Report,
     VerificationUnavailableError,
+    read_kept,
+    read_memory,
     read_public_keys,
     verify_region,
 )
-from auditvault.ledger.signer import Signed, SignerState
 
 HOLDS, DOES_NOT_HOLD, NOT_CHECKED = 0, 1, 2
 
 
-class Command(BaseCommand):
-    """Exit code 0: every log holds. 1: one does not. 2: it could not be checked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Everything that was found."""
 
-    help = "Verify every log of every region. Exit code: 0 holds, 1 does not hold, 2 could not be checked."
+    reports: list[Report]
+    databases: list[DatabaseFinding]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was."""
+        return not self.databases and all(report.holds for report in self.reports)
+
+
+class Command(BaseCommand):
+    """Exit code 0: everything holds. 1: something does not. 2: it could not be checked."""
+
+    help = (
+        "Verify every log of every region, and what its databases allow."
+        " Exit code: 0 holds, 1 does not hold, 2 could not be checked."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to verify, and how to say it."""
         parser.add_argument("--region", action="append", help="only this region; may be repeated")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+        payloads = parser.add_mutually_exclusive_group()
+        payloads.add_argument(
+            "--payloads",
+            action="store_true",
+            default=None,
+            help="open every content and compare it with its header (default: where the keys are at hand)",
+        )
+        payloads.add_argument(
+            "--no-payloads", dest="payloads", action="store_false", help="open no content"
+        )
+        parser.add_argument(
+            "--jobs", type=int, default=1, metavar="N", help="verify N logs at a time, in processes"
+        )
+        parser.add_argument(
+            "--checkpoint",
+            action="append",
+            type=Path,
+            default=[],
+            metavar="FILE",
+            help="a signed checkpoint, or a receipt, that was kept elsewhere; may be repeated",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Verify, print, and exit with the verdict."""
-        regions = options["region"] or settings.REGIONS
         try:
-            reports = self._verify(regions, quiet=options["json"])
+            outcome = self._verify(options)
         except Exception as error:  # noqa: BLE001  # a crash must not be read as a verdict
             message = error.message if isinstance(error, AuditvaultError) else type(error).__name__
             if options["json"]:
@@ -44,56 +85,98 @@ class Command(BaseCommand):
             else:
                 self.stderr.write(f"could not be checked: {message}")
             sys.exit(NOT_CHECKED)
-        holds = all(report.holds for report in reports)
         if options["json"]:
-            self.stdout.write(json.dumps(_as_json(reports, holds=holds)))
+            self.stdout.write(json.dumps(_as_json(outcome)))
         else:
-            self._say(reports, holds=holds)
-        sys.exit(HOLDS if holds else DOES_NOT_HOLD)
+            self._say(outcome)
+        sys.exit(HOLDS if outcome.holds else DOES_NOT_HOLD)
 
-    def _verify(self, regions: list[str], *, quiet: bool) -> list[Report]:
+    def _verify(self, options: dict[str, Any]) -> Outcome:
+        regions = options["region"] or settings.REGIONS
         keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
-        remembered = _remembered()
-        reports = []
+        # What is known outside is read before the logs, which may grow meanwhile.
+        remembered = read_memory(settings.SIGNER_STATE_FILE)
+        kept = read_kept(options["checkpoint"], keys)
+        _refuse_elsewhere([checkpoint.origin for checkpoint in kept], regions)
+        quiet = options["json"] or not self.stdout.isatty()
+        outcome = Outcome(reports=[], databases=[])
         for region in regions:
-            reports += verify_region(
-                region=region,
-                public_keys=keys,
-                remembered=remembered,
-                progress=None if quiet or not self.stdout.isatty() else self._progress,
+            outcome.databases.extend(verify_databases(region))
+            outcome.reports.extend(
+                verify_region(
+                    region=region,
+                    public_keys=keys,
+                    remembered=remembered,
+                    kept=kept,
+                    with_payloads=_opens_payloads(region, options["payloads"]),
+                    jobs=options["jobs"],
+                    progress=None if quiet else self._progress,
+                )
             )
-        return reports
+        return outcome
 
     def _progress(self, origin: str, done: int, size: int) -> None:
         self.stdout.write(f"\r{origin}  {done:,} of {size:,}", ending="\n" if done >= size else "")
 
-    def _say(self, reports: list[Report], *, holds: bool) -> None:
-        for report in reports:
+    def _say(self, outcome: Outcome) -> None:
+        for report in outcome.reports:
             verdict = "holds" if report.holds else "DOES NOT HOLD"
             self.stdout.write(
                 f"{verdict:14} {report.region:4} {report.kind:13} {report.entries:>10,} entries"
-                f" {report.checkpoints:>6,} checkpoints  {report.origin}"
+                f" {report.checkpoints:>6,} checkpoints{_payloads(report)}  {report.origin}"
             )
             for kind, index in sorted(report.first_bad.items()):
                 self.stdout.write(f"    {kind}: first at index {index}")
-        for note in sorted({note for report in reports for note in report.notes}):
+        for finding in outcome.databases:
+            self.stdout.write(f"{'DATABASE':14} {finding.region:4} {_in_words(finding)}")
+        for note in sorted({note for report in outcome.reports for note in report.notes}):
             self.stdout.write(f"note: {note}")
-        self.stdout.write("every log holds" if holds else "AT LEAST ONE LOG DOES NOT HOLD")
+        if not all(report.holds for report in outcome.reports):
+            self.stdout.write("AT LEAST ONE LOG DOES NOT HOLD")
+        else:
+            self.stdout.write("every log holds")
+        if outcome.databases:
+            self.stdout.write("A DATABASE DOES NOT ALLOW WHAT IT SHOULD, AND NOTHING ELSE")
 
 
-def _remembered() -> dict[str, Signed]:
-    """The signer's own memory, where this process may read it."""
-    if not settings.SIGNER_STATE_FILE:
-        return {}
-    try:
-        return SignerState(Path(settings.SIGNER_STATE_FILE)).signed
-    except AuditvaultError as error:
-        raise VerificationUnavailableError(error.message) from error
+def _opens_payloads(region: str, asked: bool | None) -> bool:  # noqa: FBT001  # yes, no, or as it may be
+    if asked is None:
+        return holds_keys(region)
+    if asked and not holds_keys(region):
+        raise VerificationUnavailableError(f"This process does not hold the keys of {region!r}.")
+    return asked
 
 
-def _as_json(reports: list[Report], *, holds: bool) -> dict[str, Any]:
+def _refuse_elsewhere(origins: Sequence[str], regions: Sequence[str]) -> None:
+    """A kept checkpoint of a log that is not looked at would seem to have been compared."""
+    for origin in origins:
+        if origin.split("/")[1:2] not in [[region] for region in regions]:
+            raise VerificationUnavailableError(
+                f"A checkpoint is of {origin}, which is in no region that is verified."
+            )
+
+
+def _payloads(report: Report) -> str:
+    if report.payloads is None:
+        return ""
+    gone = f", {report.payloads_gone:,} gone" if report.payloads_gone else ""
+    return f" {report.payloads:>8,} contents{gone}"
+
+
+def _in_words(finding: DatabaseFinding) -> str:
+    name = f" {finding.name}" if finding.name else ""
+    said = f"{finding.database}: {finding.finding} on {finding.object}{name}"
+    if finding.expected is not None:
+        said += f"; should be: {finding.expected}"
+    if finding.found is not None:
+        said += f"; is: {finding.found}"
+    return said
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
     return {
-        "verdict": "holds" if holds else "does_not_hold",
+        "verdict": "holds" if outcome.holds else "does_not_hold",
+        "database": [finding.as_json() for finding in outcome.databases],
         "logs": [
             {
                 "region": report.region,
@@ -103,9 +186,11 @@ def _as_json(reports: list[Report], *, holds: bool) -> dict[str, Any]:
                 "entries": report.entries,
                 "checkpoints": report.checkpoints,
                 "headers": report.headers,
+                "payloads": report.payloads,
+                "payloads_gone": report.payloads_gone,
                 "first_bad": report.first_bad,
                 "notes": report.notes,
             }
-            for report in reports
+            for report in outcome.reports
         ],
     }

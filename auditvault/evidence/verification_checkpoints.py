@@ -1,0 +1,121 @@
+"""What was signed of a log: the checkpoints beside it, the signer's memory, and what somebody kept elsewhere.
+
+Only the last two convict whoever owns the database and has stolen the signing key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from auditvault.core.errors import AuditvaultError
+from auditvault.core.tlog.checkpoint import Checkpoint, CheckpointError, open_checkpoint
+from auditvault.core.tlog.note import NoteError, NoteVerifier
+from auditvault.core.tlog.proof import Receipt, ReceiptError
+from auditvault.evidence.verification_report import Report
+from auditvault.ledger.logs import LogRef
+from auditvault.ledger.signer import Signed, SignerState
+
+
+class VerificationUnavailableError(AuditvaultError):
+    """Something that verification needs could not be read: nothing is said about the log."""
+
+    code = "verification_unavailable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What verification believes, none of it from the database."""
+
+    public_keys: Sequence[bytes]
+    """The signer's."""
+    remembered: Mapping[str, Signed] = field(default_factory=dict)
+    """The signer's own memory, by origin; empty where it cannot be had."""
+    kept: Sequence[Checkpoint] = ()
+    """Checkpoints that somebody kept outside, their signatures verified."""
+
+    def origins(self) -> dict[str, int]:
+        """Each origin of which something is known, with the greatest size known."""
+        sizes = {origin: signed.size for origin, signed in self.remembered.items()}
+        for checkpoint in self.kept:
+            sizes[checkpoint.origin] = max(checkpoint.size, sizes.get(checkpoint.origin, 0))
+        return sizes
+
+
+def read_public_keys(path: Path) -> list[bytes]:
+    """The signer's public keys from its vkeys file: any name, since each log's origin names the key anew."""
+    try:
+        lines = path.read_text().splitlines()
+        return [NoteVerifier.parse(line).public_key for line in lines if line.strip()]
+    except (OSError, NoteError) as error:
+        raise VerificationUnavailableError("The signer's public keys cannot be read.") from error
+
+
+def read_memory(path: str) -> dict[str, Signed]:
+    """What the signer remembers, from its state file; nothing where `path` is empty."""
+    if not path:
+        return {}
+    try:
+        return SignerState(Path(path)).signed
+    except (AuditvaultError, OSError) as error:
+        raise VerificationUnavailableError("The signer's memory cannot be read.") from error
+
+
+def read_kept(paths: Iterable[Path], public_keys: Sequence[bytes]) -> list[Checkpoint]:
+    """Checkpoints that were kept in files, each a signed note or a receipt; raises VerificationUnavailableError."""
+    kept = []
+    for path in paths:
+        try:
+            text = path.read_text()
+            note = Receipt.from_json(text).checkpoint if text.startswith("{") else text
+            origin = (note or "").partition("\n")[0]
+            verifiers = [NoteVerifier(origin, key) for key in public_keys]
+            kept.append(open_checkpoint(note or "", origin=origin, verifiers=verifiers))
+        except (OSError, ValueError, ReceiptError, NoteError, CheckpointError) as error:
+            raise VerificationUnavailableError(
+                f"{path} holds no checkpoint that a known key has signed."
+            ) from error
+    return kept
+
+
+def signed_roots(
+    connection: psycopg.Connection[Any], log: LogRef, trust: Trust, report: Report
+) -> dict[int, set[bytes]]:
+    """The roots that were signed, by size; a checkpoint that does not verify is a finding."""
+    verifiers = [NoteVerifier(log.origin, key) for key in trust.public_keys]
+    rows = connection.execute(
+        "SELECT size, root, note FROM ledger_checkpoint WHERE tenant_id = %s AND log_id = %s"
+        " ORDER BY size, signed_at",
+        (log.tenant_id, log.log_id),
+    ).fetchall()
+    roots: dict[int, set[bytes]] = {}
+    for size, root, note in rows:
+        try:
+            signed = open_checkpoint(note, origin=log.origin, verifiers=verifiers)
+        except (NoteError, CheckpointError):
+            report.bad("checkpoint_signature", max(size - 1, 0))
+            continue
+        if signed.size != size or signed.root != bytes(root):
+            report.bad("checkpoint_row", max(size - 1, 0))
+        roots.setdefault(signed.size, set()).add(signed.root)
+        report.checkpoints += 1
+    _add_outside(roots, log, trust, report)
+    roots.pop(0, None)
+    return roots
+
+
+def _add_outside(roots: dict[int, set[bytes]], log: LogRef, trust: Trust, report: Report) -> None:
+    remembered = trust.remembered.get(log.origin)
+    if remembered is not None:
+        roots.setdefault(remembered.size, set()).add(bytes.fromhex(remembered.root))
+    else:
+        report.notes.append(
+            "The signer's own memory was not at hand; a rollback together with its checkpoints would not show."
+        )
+    for checkpoint in trust.kept:
+        if checkpoint.origin == log.origin:
+            roots.setdefault(checkpoint.size, set()).add(checkpoint.root)

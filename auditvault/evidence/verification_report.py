@@ -1,0 +1,38 @@
+"""What verifying one log found. The command, the scheduled job and the tests read it; the checks write it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Progress = Callable[[str, int, int], None]
+"""Takes a log's origin, how many entries were checked, and how many it has."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What verifying one log found; `first_bad` maps a kind of finding to the first bad index."""
+
+    region: str
+    origin: str
+    kind: str
+    entries: int = 0
+    checkpoints: int = 0
+    headers: int = 0
+    # Contents that were opened and are the recorded ones; None where none was to be opened.
+    payloads: int | None = None
+    # Contents that a header names and that are no longer there: erased or expired.
+    payloads_gone: int = 0
+    first_bad: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    # Entries that are missing, or whose header was not found: so many headers are left over for a known reason.
+    unaccounted: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.first_bad
+
+    def bad(self, kind: str, index: int) -> None:
+        """Note a finding; the smallest index of a kind stands."""
+        self.first_bad[kind] = min(index, self.first_bad.get(kind, index))

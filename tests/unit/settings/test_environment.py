@@ -1,0 +1,73 @@
+"""Readers of the variables about time: what is not of their form stops the start and is named."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from settings import environment
+
+NAME = "AUDITVAULT_TEST_VALUE"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://tsa.example", "https://tsa.example:8443/tsr?x=1", "http://[::1]:318/"]
+)
+def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv(NAME, url)
+    assert environment.http_url(NAME) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "tsa.example",
+        "ftp://tsa.example/",
+        "file:///etc/passwd",
+        "http://",
+        "http:///tsr",
+        "http://user:secret-word@tsa.example/",
+        "http://tsa.example:port/",
+        "http://tsa.example:70000/",
+        "http://[::1/",
+    ],
+)
+def test_what_is_no_url_is_refused_without_being_repeated(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv(NAME, url)
+    with pytest.raises(ImproperlyConfigured, match=NAME) as refused:
+        environment.http_url(NAME)
+    assert "secret-word" not in str(refused.value)
+
+
+@pytest.mark.parametrize("oid", ["1.2.3.4.1", "0.4.0.2023.1.1", "2.999"])
+def test_an_object_identifier_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, oid: str) -> None:
+    monkeypatch.setenv(NAME, oid)
+    assert environment.dotted_oid(NAME) == oid
+
+
+@pytest.mark.parametrize("oid", ["1", "3.1", "1.40.1", "1.2.", ".1.2", "1.02", "1.2.a", "1 2"])
+def test_what_is_no_object_identifier_is_refused(monkeypatch: pytest.MonkeyPatch, oid: str) -> None:
+    monkeypatch.setenv(NAME, oid)
+    with pytest.raises(ImproperlyConfigured, match=NAME):
+        environment.dotted_oid(NAME)
+
+
+@pytest.mark.parametrize("read", [environment.http_url, environment.dotted_oid])
+def test_what_is_not_set_is_empty(monkeypatch: pytest.MonkeyPatch, read: object) -> None:
+    monkeypatch.delenv(NAME, raising=False)
+    assert callable(read)
+    assert read(NAME) == ""
+
+
+@pytest.mark.parametrize("value", ["0", "-5"])
+def test_a_number_below_the_least_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(NAME, value)
+    with pytest.raises(ImproperlyConfigured, match="1 or more"):
+        environment.number(NAME, 7, least=1)
+
+
+def test_a_number_that_is_the_least_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "1")
+    assert environment.number(NAME, 7, least=1) == 1
