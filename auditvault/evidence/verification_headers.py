@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,18 +14,44 @@ from auditvault.core.ids import instant_of
 from auditvault.core.tlog.commitment import CommitmentError, verify_header_commitment
 from auditvault.evidence.verification_report import Report
 from auditvault.evidence.verification_walk import Taken
+from auditvault.ledger.admin.services import projection as operation_projection
 from auditvault.ledger.logs import LogRef
 from auditvault.traces.services import projection as header_projection
 
-_EVENT_COLUMNS = (
-    "record_id, recorded_at, action, outcome, actor, actor_role, purpose_code, case_ref"
-)
-_HEADER_COLUMNS = (
-    "tenant_id, record_id, trace_id, span_id, parent_span_id, revision, started_at, duration_ns,"
-    " operation, status, name, provider, model, input_tokens, output_tokens, service, environment,"
-    " feature, error_type"
-)
-_HEADER_TABLES = {"interactions": "traces_header", "access": "access_event"}
+
+class _Kind(NamedTuple):
+    """Where the headers of a kind of log stand, and what their search columns must be."""
+
+    table: str
+    columns: str
+    project: Callable[[LogRef, UUID, dict[str, Any]], tuple[Any, ...]]
+
+
+def _interaction(log: LogRef, record_id: UUID, members: dict[str, Any]) -> tuple[Any, ...]:
+    return header_projection(
+        members, tenant_id=log.tenant_id, record_id=record_id, recorded_at=instant_of(record_id)
+    )
+
+
+_KINDS = {
+    "interactions": _Kind(
+        "traces_header",
+        "tenant_id, record_id, trace_id, span_id, parent_span_id, revision, started_at,"
+        " duration_ns, operation, status, name, provider, model, input_tokens, output_tokens,"
+        " service, environment, feature, error_type",
+        _interaction,
+    ),
+    "access": _Kind(
+        "access_event",
+        "record_id, recorded_at, action, outcome, actor, actor_role, purpose_code, case_ref",
+        lambda _log, record_id, members: event_projection(members, record_id=record_id),
+    ),
+    "admin": _Kind(
+        "admin_event",
+        "record_id, recorded_at, action",
+        lambda _log, record_id, members: operation_projection(members, record_id=record_id),
+    ),
+}
 
 
 class Committed(NamedTuple):
@@ -40,17 +66,13 @@ def check_headers(
     connection: psycopg.Connection[Any], log: LogRef, taken: Sequence[Taken], report: Report
 ) -> list[Committed]:
     """Check the headers of some entries; returns those that their entries commit to."""
-    table, columns = (
-        ("traces_header", _HEADER_COLUMNS)
-        if log.kind == "interactions"
-        else ("access_event", _EVENT_COLUMNS)
-    )
+    kind = _KINDS[log.kind]
     found = connection.execute(
-        f"SELECT opening, header, {columns} FROM {table} WHERE record_id = ANY(%s)",  # noqa: S608
+        f"SELECT record_id, opening, header, {kind.columns} FROM {kind.table}"  # noqa: S608
+        " WHERE record_id = ANY(%s)",
         ([record_id for _, record_id, _ in taken],),
     ).fetchall()
-    at = 3 if log.kind == "interactions" else 2
-    stored = {row[at]: row for row in found}
+    stored = {row[0]: row[1:] for row in found}
     committed = []
     for index, record_id, entry in taken:
         row = stored.get(record_id)
@@ -81,14 +103,8 @@ def check_headers(
 def _projects(
     log: LogRef, record_id: UUID, members: dict[str, Any], columns: tuple[Any, ...]
 ) -> bool:
-    if log.kind == "interactions":
-        projected = header_projection(
-            members, tenant_id=log.tenant_id, record_id=record_id, recorded_at=instant_of(record_id)
-        )
-    else:
-        projected = event_projection(members, record_id=record_id)
     stored = tuple(bytes(value) if isinstance(value, memoryview) else value for value in columns)
-    return projected == stored
+    return _KINDS[log.kind].project(log, record_id, members) == stored
 
 
 def check_unrecorded(connection: psycopg.Connection[Any], log: LogRef, report: Report) -> None:
@@ -96,9 +112,7 @@ def check_unrecorded(connection: psycopg.Connection[Any], log: LogRef, report: R
 
     An entry that is missing leaves its header behind: that is one finding and not two.
     """
-    table = _HEADER_TABLES.get(log.kind)
-    if table is None:
-        return
+    table = _KINDS[log.kind].table
     # Both sides are read once. Without statistics the planner would look all entries through for each header.
     connection.execute("SET LOCAL enable_nestloop = off")
     row = connection.execute(

@@ -282,7 +282,7 @@ def test_the_command_says_in_words_what_a_database_allows(recorded, attack, caps
         call_command("verify", region=["us"])
     said = capsys.readouterr().out
     assert "region: grant_changed on ledger_head auditvault_app; should be: SELECT; is:" in said
-    assert "every log holds" in said
+    assert "every log holds" in said, said
 
 
 def test_the_scheduled_verification_fails_for_what_a_database_allows(recorded, attack, caplog):
