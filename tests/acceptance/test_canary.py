@@ -248,7 +248,6 @@ def evidence() -> Iterator[Evidence]:
         nothing_hides_in_compression(service)
         session = Session(service)
         planted = Canaries()
-        service.sql("region_eu", PLANT.format(planted.new("a table")))
         session.send_spans()
         session.ask_badly()
         session.search_for_people()
@@ -258,6 +257,7 @@ def evidence() -> Iterator[Evidence]:
         session.record("resolve", answer, {200})
         wait_for_jobs(service)
         verified = service.verify()
+        service.sql("region_eu", PLANT.format(planted.new("a table")))
         parts = what_is_said(session)
         assert service.stop() == 0
         patterns = session.patterns() | text_patterns("planted", planted.marker)
