@@ -32,12 +32,14 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import AccessDeniedError, Act, Role, role_for
 from auditvault.core.tlog.bundle_headers import Absent, Opened
 from auditvault.core.tlog.bundle_manifest import Headers, Scope
-from auditvault.core.tlog.bundle_writer import Part, Previous, Proofs, write_bundle
+from auditvault.core.tlog.bundle_writer import Part, Previous, Proofs, Timestamp, write_bundle
 from auditvault.core.tlog.checkpoint import Checkpoint
 from auditvault.core.tlog.merkle import ProofError, verify_consistency
 from auditvault.core.tlog.note import NoteVerifier, parse_note
 from auditvault.core.tlog.range_proof import make_range_proof
+from auditvault.evidence.anchors.selectors import first_timestamp, last_timestamp
 from auditvault.evidence.verification import VerificationUnavailableError, read_public_keys
+from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import (
@@ -45,7 +47,6 @@ from auditvault.ledger.selectors import (
     SignedCheckpoint,
     consistency,
     entries,
-    latest_checkpoint,
 )
 from auditvault.ledger.tiling import fetch_tiles
 
@@ -160,7 +161,7 @@ def _role(order: Order, credential: Credential | None, now: datetime) -> Role | 
 def _plan(order: Order, credential: Credential | None) -> _Plan:
     log = _log(order)
     with tenant_scope(region_alias(order.region), order.tenant_id) as connection:
-        checkpoint = latest_checkpoint(connection, log)
+        checkpoint = published_checkpoint(connection, log)
         if checkpoint is None:
             raise LogNotFoundError("This log has no checkpoint yet.")
         previous = _previous(connection, order, log, checkpoint)
@@ -263,7 +264,22 @@ def _proofs(connection: psycopg.Connection[Any], order: Order, plan: _Plan) -> P
         hashes=make_range_proof(scope.first, scope.end, scope.size, fetch),
         previous=previous,
         keys=_keys(plan.log),
+        timestamps=_timestamps(connection, plan),
     )
+
+
+def _timestamps(connection: psycopg.Connection[Any], plan: _Plan) -> list[Timestamp]:
+    """The first stamp over the whole range; before there is one, the newest over some of it."""
+    scope = plan.scope
+    stamped = first_timestamp(connection, plan.log, size=scope.end)
+    if stamped is None or stamped.size > scope.size:
+        stamped = last_timestamp(connection, plan.log, size=scope.size)
+    if stamped is None or stamped.size <= scope.first:
+        return []
+    proof: list[bytes] = []
+    if stamped.size != scope.size:
+        proof = consistency(connection, plan.log, old_size=stamped.size, new_size=scope.size)
+    return [Timestamp(size=stamped.size, proof=stamped.proof, consistency=proof)]
 
 
 def _keys(log: LogRef) -> list[str]:

@@ -10,11 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cryptography import x509
+
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.bundle import Bundle, BundleUncomparableError, HeaderCount, Progress
 from auditvault.core.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditvault.core.tlog.entry_chain import EntryChain
 from auditvault.core.tlog.note import NoteVerifier
+from auditvault.core.tlog.timestamp import (
+    TimestampAlgorithmError,
+    VerifiedStamp,
+    verify_timestamp,
+)
 from auditvault.core.tlog.trust import TrustStore
 from auditvault.core.tlog.witness_policy import Witnessed, WitnessPolicy
 from auditvault.core.tlog.witness_policy import check as check_policy
@@ -38,6 +45,8 @@ class Asked:
     policy: WitnessPolicy | None = None
     now: int = 0
     """POSIX seconds, for the policy."""
+    tsa_roots: Sequence[x509.Certificate] = ()
+    """Certificates of time-stamping authorities to trust; none: stamps are not judged."""
 
 
 class BundleChecks:
@@ -65,6 +74,7 @@ class BundleChecks:
         self._check_previous(checkpoint)
         self._check_kept(kept, checkpoint, proved)
         self._check_witnesses(checkpoint)
+        self._check_timestamps(checkpoint)
         self._say_what_is_not_checked()
         return self.checklist
 
@@ -182,6 +192,40 @@ class BundleChecks:
                 lambda: check_policy(policy, self._bundle.checkpoint, now=self._asked.now),
                 _witnesses_detail,
             )
+
+    def _check_timestamps(self, checkpoint: Checkpoint | None) -> None:
+        sizes = self._bundle.timestamp_sizes
+        if not sizes:
+            self.checklist.skip("timestamps", "the bundle has none", needed=False)
+        elif checkpoint is None:
+            self.checklist.skip("timestamps", _NEEDS_CHECKPOINT)
+        else:
+            for size in sizes:
+                self._check_timestamp(size, checkpoint)
+
+    def _check_timestamp(self, size: int, checkpoint: Checkpoint) -> None:
+        """The log's part of it always; the stamp itself under the authorities that the verifier trusts."""
+        roots = self._asked.tsa_roots
+
+        def check() -> VerifiedStamp | None:
+            proof = self._bundle.check_timestamp(size, checkpoint, self._verifiers)
+            text = proof.super_root.text().encode()
+            return verify_timestamp(proof.response, text, roots) if roots else None
+
+        try:
+            stamp = check()
+        except TimestampAlgorithmError as error:
+            self.checklist.skip("timestamps", error.message)
+            return
+        except AuditvaultError as error:
+            self.checklist.fail("timestamps", error)
+            return
+        if stamp is None:
+            reason = f"the first {size} entries: no authority to trust was given (--tsa-roots)"
+            self.checklist.skip("timestamps", reason, needed=False)
+            return
+        at = stamp.gen_time.isoformat()
+        self.checklist.hold("timestamps", f"the first {size} entries existed at {at}")
 
     def _say_what_is_not_checked(self) -> None:
         for folder, count in self._bundle.reserved().items():

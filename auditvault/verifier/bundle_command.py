@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from cryptography import x509
+
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.bundle import Bundle
 from auditvault.core.tlog.trust import TrustStore
@@ -47,7 +49,8 @@ Checked, in this order:
   headers     each header is the one that its entry commits to (if the bundle has them)
   previous    the log only grew since an earlier checkpoint in the bundle (if it has one)
   kept        the log still has what a checkpoint that you kept says (--previous)
-  witnesses   enough witnesses have cosigned (--witnesses)"""
+  witnesses   enough witnesses have cosigned (--witnesses)
+  timestamps  an authority stamped the log when it had these entries (--tsa-roots)"""
 _EPILOG = """\
 Without --previous and --witnesses nothing shows that others were given the same log.
 The trust file is the one of `auditvault-verify receipt`. A key in a bundle is never trusted.
@@ -83,6 +86,7 @@ def add_parser(commands: Any, read: Read, read_trust: ReadTrust) -> None:
         "--previous", type=Path, metavar="CHECKPOINT", help="a checkpoint of this log that you kept"
     )
     add("--witnesses", type=Path, metavar="POLICY", help="which witnesses you want, a tlog-policy")
+    add("--tsa-roots", type=Path, metavar="PEM", help="authorities for time stamps that you trust")
     add("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(run=lambda arguments: _run(arguments, read, read_trust))
 
@@ -93,6 +97,7 @@ def _run(arguments: argparse.Namespace, read: Read, read_trust: ReadTrust) -> in
         kept=_read_kept(arguments.previous, read),
         policy=_read_policy(arguments.witnesses, read),
         now=int(time.time()),
+        tsa_roots=_read_roots(arguments.tsa_roots, read),
     )
     try:
         with arguments.file.open("rb") as file:
@@ -130,6 +135,15 @@ def _read_kept(path: Path | None, read: Read) -> str | None:
         return read(path, "the checkpoint you kept").decode()
     except UnicodeDecodeError:
         raise BundleInputError("the checkpoint you kept is not UTF-8") from None
+
+
+def _read_roots(path: Path | None, read: Read) -> list[x509.Certificate]:
+    if path is None:
+        return []
+    try:
+        return x509.load_pem_x509_certificates(read(path, "the file of authorities"))
+    except ValueError as error:
+        raise BundleInputError("the file of authorities holds no certificate in PEM") from error
 
 
 def _read_policy(path: Path | None, read: Read) -> WitnessPolicy | None:

@@ -55,13 +55,19 @@ class Checklist:
         try:
             value = step()
         except AuditvaultError as error:
-            outcome = Outcome.DOES_NOT_HOLD
-            self.checks.append(
-                Check(name=name, outcome=outcome, detail=error.message, code=error.code)
-            )
+            self.fail(name, error)
             return None
-        self.checks.append(Check(name=name, outcome=Outcome.HOLDS, detail=detail(value)))
+        self.hold(name, detail(value))
         return value
+
+    def hold(self, name: str, detail: str) -> None:
+        """Note a step that held."""
+        self.checks.append(Check(name=name, outcome=Outcome.HOLDS, detail=detail))
+
+    def fail(self, name: str, error: AuditvaultError) -> None:
+        """Note a step that did not hold, and why."""
+        outcome = Outcome.DOES_NOT_HOLD
+        self.checks.append(Check(name=name, outcome=outcome, detail=error.message, code=error.code))
 
     def skip(self, name: str, reason: str, *, needed: bool = True) -> None:
         """Note a step that could not run."""

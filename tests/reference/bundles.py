@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.reference import merkle_oracle as oracle
@@ -56,6 +56,36 @@ def members(
                 "opening": receipts.OPENING.hex(),
             }
             made[f"{name}/headers"] = dumps([item] * (stop - start))
+    return made
+
+
+def stamped(
+    log: Sequence[bytes],
+    size: int,
+    response: Callable[[bytes], bytes],
+    *,
+    checkpoint: str | None = None,
+    end: int = SIZE,
+) -> dict[str, bytes]:
+    """Members that say that the first `size` entries were stamped; `response` stamps the super-root's text."""
+    leaves = [receipts.leaf(data) for data in log]
+    note = checkpoint or receipts.note(oracle.tree_hash(leaves[:size]), size=size)
+    text = note.partition("\n\n")[0] + "\n"
+    # One log alone: its leaf is the root.
+    root = base64.b64encode(receipts.leaf(text.encode())).decode()
+    super_root = f"auditvault/super-root/1\n1\n{root}\n"
+    proof = {
+        "v": "auditvault/timestamp/1",
+        "checkpoint": note,
+        "index": 0,
+        "inclusion_proof": [],
+        "super_root": super_root,
+        "response": base64.b64encode(response(super_root.encode())).decode(),
+    }
+    made = {f"bundle/timestamps/{size:019d}/proof": json.dumps(proof).encode()}
+    if size != end:
+        path = oracle.consistency_path(size, leaves)
+        made[f"bundle/timestamps/{size:019d}/consistency"] = b"".join(path)
     return made
 
 

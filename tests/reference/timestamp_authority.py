@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -39,8 +39,9 @@ accuracy = secs:1
 ordering = no
 tsa_name = yes
 ess_cert_id_chain = no
-ess_cert_id_alg = sha256
+ess_cert_id_alg = {ess}
 """
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 def openssl(*words: str, data: bytes | None = None) -> bytes:
@@ -49,16 +50,22 @@ def openssl(*words: str, data: bytes | None = None) -> bytes:
     return done.stdout
 
 
+def _new_key(curve: ec.EllipticCurve | None) -> PrivateKey:
+    if curve is None:
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return ec.generate_private_key(curve)
+
+
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
 def _certificate(
     subject: str,
-    key: rsa.RSAPrivateKey,
+    key: PrivateKey,
     *,
     issuer: str,
-    issuer_key: rsa.RSAPrivateKey,
+    issuer_key: PrivateKey,
     days: tuple[int, int],
     usage: x509.ObjectIdentifier | None,
     serial: int,
@@ -87,9 +94,19 @@ class TimestampAuthority:
     folder: Path
 
     @classmethod
-    def make(cls, folder: Path, *, days: tuple[int, int] = (-30, 365)) -> TimestampAuthority:
-        """A root and an authority under it whose certificate is valid from `days[0]` until `days[1]` from now."""
-        keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
+    def make(
+        cls,
+        folder: Path,
+        *,
+        days: tuple[int, int] = (-30, 365),
+        curve: ec.EllipticCurve | None = None,
+        ess: str = "sha256",
+    ) -> TimestampAuthority:
+        """A root and an authority under it whose certificate is valid from `days[0]` until `days[1]` from now.
+
+        Keys are RSA, or on `curve`; `ess` is the hash by which stamps name their certificate.
+        """
+        keys = [_new_key(curve) for _ in range(2)]
         root = _certificate(
             "A root", keys[0], issuer="A root", issuer_key=keys[0], days=(-3650, 3650), usage=None, serial=1
         )  # fmt: skip
@@ -106,7 +123,7 @@ class TimestampAuthority:
         private = keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "tsa.key").write_bytes(private)
         (folder / "serial").write_text("01\n")
-        (folder / "openssl.cnf").write_text(_CONFIG.format(folder=folder, policy=POLICY))
+        (folder / "openssl.cnf").write_text(_CONFIG.format(folder=folder, policy=POLICY, ess=ess))
         return cls(folder)
 
     @property

@@ -37,6 +37,7 @@ from auditvault.core.tlog.merkle import (
 )
 from auditvault.core.tlog.note import MAX_NOTE_SIZE, NoteVerifier, parse_note
 from auditvault.core.tlog.range_proof import RangeProof
+from auditvault.core.tlog.super_root import MAX_TIMESTAMP_SIZE, TimestampProof
 
 Progress = Callable[[int], None]
 """Called with the number of entries done."""
@@ -76,6 +77,7 @@ class Bundle:
         self.checkpoint = self._note(names.CHECKPOINT)
         self.previous = self._note(names.PREVIOUS) if self._has(names.PREVIOUS) else None
         self.keys = self._keys()
+        self.timestamp_sizes = names.timestamp_sizes(self.manifest.members, self.scope)
 
     @property
     def scope(self) -> Scope:
@@ -174,19 +176,42 @@ class Bundle:
                 f"the bundle has no proof from the {kept.size} entries of the checkpoint you kept"
             )
 
+    def check_timestamp(
+        self, size: int, checkpoint: Checkpoint, verifiers: Iterable[NoteVerifier]
+    ) -> TimestampProof:
+        """Return the proof that a checkpoint of `size` entries, which `checkpoint` extends, was stamped.
+
+        `size` is one of `timestamp_sizes`. The stamp itself is not looked at: `verify_timestamp`.
+        Raises TimestampProofError, NoteError, CheckpointError, BundleMismatchError or ProofError.
+        """
+        proof = TimestampProof.from_json(
+            self._small(names.timestamp_name(size), MAX_TIMESTAMP_SIZE)
+        )
+        stamped = proof.check_checkpoint(origin=self.scope.log, verifiers=verifiers)
+        if stamped.size != size:
+            raise BundleMismatchError("a stamped checkpoint is of another size than its name says")
+        proof.check_inclusion(stamped)
+        if size == checkpoint.size:
+            _compare(stamped.root, checkpoint.root)
+        else:
+            self._check_consistency(stamped, checkpoint, names.timestamp_consistency_name(size))
+        return proof
+
     def _previous_size(self) -> int | None:
         """The size that the bundle's consistency proof begins at; nothing is trusted for it."""
         if self.previous is None:
             return None
         return Checkpoint.parse(parse_note(self.previous)[0]).size
 
-    def _check_consistency(self, earlier: Checkpoint, checkpoint: Checkpoint) -> None:
+    def _check_consistency(
+        self, earlier: Checkpoint, checkpoint: Checkpoint, name: str = names.CONSISTENCY
+    ) -> None:
         verify_consistency(
             old_size=earlier.size,
             new_size=checkpoint.size,
             old_root=earlier.root,
             new_root=checkpoint.root,
-            proof=self._hashes(names.CONSISTENCY),
+            proof=self._hashes(name),
         )
 
     def _range_proof(self) -> RangeProof:
@@ -239,7 +264,7 @@ class Bundle:
         if (names.PREVIOUS in there) != (names.CONSISTENCY in there):
             raise BundleError("a previous checkpoint and a consistency proof come together")
         optional = {names.PREVIOUS, names.CONSISTENCY, names.KEYS}
-        known = {name for name in there if not _reserved(name)} - optional
+        known = {name for name in there if not _apart(name)} - optional
         if required - known:
             raise BundleError("a member that a bundle must have is missing")
         if known - required:
@@ -266,6 +291,11 @@ def _check_header(index: int, entry: bytes, item: Opened) -> None:
 def _compare(kept: bytes, found: bytes) -> None:
     if not hmac.compare_digest(kept, found):
         raise ProofRootError("two roots for one size")
+
+
+def _apart(name: str) -> bool:
+    """Whether a member is in a folder whose names have rules of their own."""
+    return _reserved(name) or name.startswith(names.TIMESTAMPS)
 
 
 def _reserved(name: str) -> bool:

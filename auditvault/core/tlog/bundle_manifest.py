@@ -7,7 +7,7 @@ members are what it says is left to `bundle`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -32,7 +32,10 @@ PROOF = "bundle/proof"
 PREVIOUS = "bundle/previous"
 CONSISTENCY = "bundle/consistency"
 KEYS = "bundle/keys"
-RESERVED = ("bundle/extra/", "bundle/prune/", "bundle/timestamps/")
+TIMESTAMPS = "bundle/timestamps/"
+MAX_TIMESTAMPS = 16
+"""Of one bundle."""
+RESERVED = ("bundle/extra/", "bundle/prune/")
 """Folders whose members this version does not know, and does not refuse."""
 
 Headers = Literal["included", "not_requested", "not_authorised", "not_stored"]
@@ -40,6 +43,7 @@ Headers = Literal["included", "not_requested", "not_authorised", "not_stored"]
 
 _KEYS = frozenset({"v", "log", "first", "end", "size", "headers", "members"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_STAMPED = re.compile(r"bundle/timestamps/([0-9]{19})/proof")
 
 
 class BundleError(AuditvaultError):
@@ -156,6 +160,32 @@ def entries_name(start: int) -> str:
 def headers_name(start: int) -> str:
     """Return the name of the headers of that part."""
     return f"bundle/records/{start:019d}/headers"
+
+
+def timestamp_name(size: int) -> str:
+    """Return the name of the proof that the log's first `size` entries were stamped."""
+    return f"{TIMESTAMPS}{size:019d}/proof"
+
+
+def timestamp_consistency_name(size: int) -> str:
+    """Return the name of the consistency proof from that size to the checkpoint's."""
+    return f"{TIMESTAMPS}{size:019d}/consistency"
+
+
+def timestamp_sizes(members: Iterable[str], scope: Scope) -> list[int]:
+    """Return the sizes that time stamps are over, ascending; raises BundleError.
+
+    A proof is there for each, and a consistency proof for each that is not the checkpoint's.
+    """
+    listed = {name for name in members if name.startswith(TIMESTAMPS)}
+    sizes = sorted(int(found[1]) for found in map(_STAMPED.fullmatch, listed) if found)
+    if len(sizes) > MAX_TIMESTAMPS or any(not 0 < size <= scope.size for size in sizes):
+        raise BundleError("time stamps are few, and over sizes that the log had")
+    needed = {timestamp_name(size) for size in sizes}
+    needed |= {timestamp_consistency_name(size) for size in sizes if size != scope.size}
+    if listed != needed:
+        raise BundleError("a time stamp has a proof, and what leads from it to the checkpoint")
+    return sizes
 
 
 def _listed(value: Any) -> Listed:

@@ -17,6 +17,7 @@ from auditvault.core.tlog.archive import ArchiveWriter
 from auditvault.core.tlog.bundle_headers import Absent, Opened, render_headers
 from auditvault.core.tlog.bundle_manifest import BundleError, Listed, Manifest, Scope
 from auditvault.core.tlog.entry_bundle import render_entries
+from auditvault.core.tlog.super_root import TimestampProof
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,16 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Timestamp:
+    """That the log's first `size` entries were stamped, and the proof that the checkpoint extends them."""
+
+    size: int
+    proof: TimestampProof
+    consistency: Sequence[bytes]
+    """Empty when `size` is the checkpoint's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Proofs:
     """What a bundle proves its entries with."""
 
@@ -46,6 +57,8 @@ class Proofs:
     previous: Previous | None = None
     keys: Sequence[str] = ()
     """Vkeys, for information."""
+    timestamps: Sequence[Timestamp] = ()
+    """In ascending order of sizes."""
 
 
 def write_bundle(file: BinaryIO, *, scope: Scope, proofs: Proofs, parts: Iterable[Part]) -> None:
@@ -65,6 +78,7 @@ def write_bundle(file: BinaryIO, *, scope: Scope, proofs: Proofs, parts: Iterabl
         writer.add(names.PREVIOUS, previous.note.encode())
     writer.add(names.PROOF, b"".join(proofs.hashes))
     _write_parts(writer, scope, parts)
+    _write_timestamps(writer, scope, proofs.timestamps)
     writer.finish(scope)
 
 
@@ -85,6 +99,16 @@ def _write_parts(writer: _Writer, scope: Scope, parts: Iterable[Part]) -> None:
         raise BundleError("there are more entries than the range has")
 
 
+def _write_timestamps(writer: _Writer, scope: Scope, timestamps: Sequence[Timestamp]) -> None:
+    for stamped in timestamps:
+        if (not stamped.consistency) != (stamped.size == scope.size):
+            raise BundleError("a consistency proof leads from a stamp's size to the checkpoint's")
+        if stamped.consistency:
+            name = names.timestamp_consistency_name(stamped.size)
+            writer.add(name, b"".join(stamped.consistency))
+        writer.add(names.timestamp_name(stamped.size), stamped.proof.to_json())
+
+
 class _Writer:
     """An archive that remembers what its manifest will say."""
 
@@ -99,5 +123,6 @@ class _Writer:
 
     def finish(self, scope: Scope) -> None:
         """Write the manifest and the end."""
+        names.timestamp_sizes(self._listed, scope)
         self._archive.add(names.MANIFEST, Manifest(scope=scope, members=self._listed).to_bytes())
         self._archive.close()

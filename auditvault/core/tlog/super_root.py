@@ -9,6 +9,7 @@ a checkpoint is under them.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ SUPER_ROOT_NAME = "auditvault/super-root/1"
 """First line of the stamped text: format and version."""
 PROOF_VERSION = "auditvault/timestamp/1"
 MAX_PROOF_HASHES = 64
+MAX_TIMESTAMP_SIZE = 128 * 1024
+"""Bytes of a proof's JSON; an authority's answer has at most 64 KiB."""
 
 _REQUIRED = frozenset({"v", "checkpoint", "index", "inclusion_proof", "super_root", "response"})
 _HEX_32 = re.compile(r"[0-9a-f]{64}")
@@ -169,6 +172,10 @@ class TimestampProof:
             )
         except (StrictJsonError, NoteError, SuperRootError) as error:
             raise TimestampProofError(error.message) from error
+
+    def to_json(self) -> bytes:
+        """Return one JSON object that `from_json` reads: equal proofs give equal bytes."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":")).encode()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the members of the JSON object, as `from_json` reads them."""

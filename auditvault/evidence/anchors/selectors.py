@@ -33,12 +33,25 @@ def first_timestamp(
 
     Inside a `tenant_scope`. Entry `i` is proved to have existed by the stamp for size `i` + 1.
     """
+    return _timestamp(connection, log, "s.size >= %s ORDER BY s.size", size)
+
+
+def last_timestamp(
+    connection: psycopg.Connection[Any], log: LogRef, *, size: int
+) -> LogTimestamp | None:
+    """The stamp over the greatest checkpoint of at most `size` entries; None before there is one."""
+    return _timestamp(connection, log, "s.size <= %s ORDER BY s.size DESC", size)
+
+
+def _timestamp(
+    connection: psycopg.Connection[Any], log: LogRef, which: str, size: int
+) -> LogTimestamp | None:
     row = connection.execute(
-        "SELECT s.size, s.leaf_index, t.gen_time, t.leaves, t.response, c.note"
+        "SELECT s.size, s.leaf_index, t.gen_time, t.leaves, t.response, c.note"  # noqa: S608  # our own words only
         " FROM evidence_stamped AS s JOIN evidence_timestamp AS t USING (timestamp_id)"
         " CROSS JOIN LATERAL (SELECT note FROM ledger_checkpoint AS cp WHERE cp.tenant_id = s.tenant_id"
         "  AND cp.log_id = s.log_id AND cp.size = s.size ORDER BY cp.signed_at LIMIT 1) AS c"
-        " WHERE s.tenant_id = %s AND s.log_id = %s AND s.size >= %s ORDER BY s.size LIMIT 1",
+        f" WHERE s.tenant_id = %s AND s.log_id = %s AND {which} LIMIT 1",
         (log.tenant_id, log.log_id, size),
     ).fetchone()
     if row is None:

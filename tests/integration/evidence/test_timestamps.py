@@ -393,3 +393,42 @@ def test_a_stamp_with_another_number_of_leaves_is_not_stored(app, log):
     assert outcome(app, STORE, values) == "23514"
     values = (bytes(32), bytes(64), b"x", [log.log_id], [3, 3])
     assert outcome(app, STORE, values) == "23000"
+
+
+def test_an_auditors_bundle_says_when_its_entries_existed(
+    log, client, tenant, run_signer, stamping, tsa, tmp_path, capsys
+):
+    """The first stamp over the whole range, though the log has grown since."""
+    from auditvault.verifier.main import main
+    from tests.integration.api.growing import vkey_of
+
+    assert stamping().outcome == "ok"
+    record(client, tenant, 2)
+    run_signer()
+    made = tmp_path / "evidence.zip"
+    bundle(tenant, made, end=3)
+    (tmp_path / "trust.json").write_text(json.dumps({"logs": [{"vkey": vkey_of(log)}]}))
+    trusted = ["--trust", str(tmp_path / "trust.json"), "--tsa-roots", str(tsa.root_file)]
+    code = main(["bundle", str(made), *trusted, "--json"])
+    said = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert (code, said["timestamps"]["outcome"]) == (0, "holds")
+    assert said["timestamps"]["detail"].startswith("the first 3 entries existed at ")
+
+
+def test_a_bundle_of_entries_that_no_stamp_covers_has_none(
+    log, client, tenant, run_signer, stamping, tmp_path
+):
+    stamping()
+    record(client, tenant, 2)
+    run_signer()
+    bundle(tenant, tmp_path / "evidence.zip", first=3)
+    assert "bundle/timestamps/" not in (tmp_path / "evidence.zip").read_bytes().decode("latin-1")
+
+
+def bundle(tenant, path, *, first=0, end=None):
+    from auditvault.evidence.bundles import Order, create_bundle
+
+    order = Order(
+        tenant_id=tenant.tenant_id, region=REGION, kind="interactions", first=first, end=end
+    )
+    create_bundle(order=order, credential=None, path=path, now=datetime.now(UTC))

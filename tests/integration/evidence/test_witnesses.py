@@ -280,3 +280,27 @@ def test_there_is_no_job_without_a_policy(service):
     from auditvault.evidence.witnesses import witness_jobs
 
     assert witness_jobs() == []
+
+
+def test_a_bundle_brings_the_cosignatures_along(log, policy, witness, tenant, tmp_path, capsys):
+    from django.test import override_settings
+
+    from auditvault.evidence.bundles import Order, create_bundle
+    from auditvault.evidence.witnesses import submit_region
+    from auditvault.verifier.main import main
+    from tests.integration.api.growing import vkey_of
+
+    now = datetime.now(UTC)
+    submit_region(region="us", policy=policy, now=now)
+    (tmp_path / "policy").write_text(f"witness w1 {witness.vkey} {witness.url}\nquorum w1\n")
+    (tmp_path / "auditor.json").write_text(json.dumps({"logs": [{"vkey": vkey_of(log)}]}))
+    order = Order(tenant_id=tenant.tenant_id, region="us", kind="interactions")
+    made = tmp_path / "evidence.zip"
+    with override_settings(WITNESS_POLICY_FILE=str(tmp_path / "policy")):
+        create_bundle(order=order, credential=None, path=made, now=now)
+    files = ["--trust", str(tmp_path / "auditor.json"), "--witnesses", str(tmp_path / "policy")]
+    code = main(["bundle", str(made), *files, "--json"])
+    said = {
+        check["name"]: check["outcome"] for check in json.loads(capsys.readouterr().out)["checks"]
+    }
+    assert (code, said["witnesses"]) == (0, "holds")
