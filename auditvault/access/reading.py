@@ -19,8 +19,10 @@ from auditvault.access.tokens import Credential
 from auditvault.core.policy.access import ALLOWED, Act, Role, role_for
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.proof import InclusionProof, Receipt
+from auditvault.core.tlog.tlog_proof import TlogProof
+from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.ledger.selectors import locate
+from auditvault.ledger.selectors import Located, locate
 from auditvault.traces.selectors import Found, Search, SpanNode, header_of, search, trace
 from auditvault.vault.sealing import records_of_subject
 from auditvault.vault.services import lookup_tag
@@ -105,7 +107,7 @@ def receipt(*, credential: Credential, region: str, record_id: UUID) -> dict[str
         AccessDeniedError, EntryNotFoundError.
     """
     role_for(Act.READ_RECEIPT, credential.roles)
-    found = locate(region=region, tenant_id=credential.tenant_id, record_id=record_id)
+    found = _located(credential, region, record_id)
     opened = None
     if any(role_allows_headers(role) for role in credential.roles):
         with tenant_scope(region_alias(region), credential.tenant_id) as connection:
@@ -124,6 +126,34 @@ def receipt(*, credential: Credential, region: str, record_id: UUID) -> dict[str
         header=opened[1] if opened else None,
         opening=opened[0] if opened else None,
     ).to_dict()
+
+
+def _located(credential: Credential, region: str, record_id: UUID) -> Located:
+    """The record's entry, proved under a witnessed checkpoint where one covers it."""
+    return locate(
+        region=region,
+        tenant_id=credential.tenant_id,
+        record_id=record_id,
+        preferred=published_checkpoint,
+    )
+
+
+def tlog_proof(*, credential: Credential, region: str, record_id: UUID) -> str | None:
+    """A record's entry and its proof as a C2SP tlog-proof; None until a checkpoint covers it.
+
+    Raises:
+        AccessDeniedError, EntryNotFoundError.
+    """
+    role_for(Act.READ_RECEIPT, credential.roles)
+    found = _located(credential, region, record_id)
+    if found.checkpoint is None:
+        return None
+    return TlogProof(
+        index=found.index,
+        hashes=found.proof,
+        checkpoint=found.checkpoint.note,
+        entry=found.entry,
+    ).to_text()
 
 
 def role_allows_headers(role: Role) -> bool:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/v1/traces/<str:trace_id>", views.TraceView.as_view()),
     path("api/v1/resolve", views.ResolveView.as_view()),
     path("api/v1/receipts/<uuid:interaction_id>", views.ReceiptView.as_view()),
+    path("api/v1/receipts/<uuid:interaction_id>/tlog-proof", views.TlogProofView.as_view()),
     path("api/v1/logs", views.LogsView.as_view()),
     path("api/v1/logs/<int:log_id>/checkpoint", views.CheckpointView.as_view()),
     path("api/v1/logs/<int:log_id>/entries", views.EntriesView.as_view()),

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -14,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from auditvault.access.disclosure import Look, Revealed, resolve
-from auditvault.access.reading import find_headers, receipt, trace_headers
+from auditvault.access.reading import find_headers, receipt, tlog_proof, trace_headers
 from auditvault.access.tokens import Credential
 from auditvault.api import serializers as forms
 from auditvault.api.authentication import REGION_HEADER, region_of
@@ -153,6 +155,22 @@ class ReceiptView(RegionView):
         if body["checkpoint"] is None:
             return Response(body, status=202, headers={"Retry-After": "1"})
         return Response(body)
+
+
+class TlogProofView(RegionView):
+    """The proof of an interaction's entry in the form that other tools read."""
+
+    @extend_schema(
+        responses={(200, "text/plain"): str, 202: None},
+        parameters=[_REGION],
+    )
+    def get(self, request: Request, interaction_id: UUID) -> HttpResponseBase:  # noqa: ARG002
+        """C2SP tlog-proof; 202 with `Retry-After` and no body until a checkpoint covers the entry."""
+        self.require(Act.READ_RECEIPT)
+        text = tlog_proof(credential=self.credential, region=self.region, record_id=interaction_id)
+        if text is None:
+            return HttpResponse(status=202, headers={"Retry-After": "1"})
+        return HttpResponse(text, content_type="text/plain; charset=utf-8")
 
 
 class LogsView(RegionView):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -91,8 +91,19 @@ def latest_checkpoint(connection: psycopg.Connection[Any], log: LogRef) -> Signe
     return SignedCheckpoint(size=row[0], root=bytes(row[1]), note=row[2], signed_at=row[3])
 
 
-def locate(*, region: str, tenant_id: UUID, record_id: UUID) -> Located:
-    """The entry of a record and its inclusion proof; raises EntryNotFoundError."""
+def locate(
+    *,
+    region: str,
+    tenant_id: UUID,
+    record_id: UUID,
+    preferred: Callable[
+        [psycopg.Connection[Any], LogRef], SignedCheckpoint | None
+    ] = latest_checkpoint,
+) -> Located:
+    """The entry of a record and its inclusion proof; raises EntryNotFoundError.
+
+    Proved under the `preferred` checkpoint where that covers the entry, otherwise under the newest.
+    """
     logs = {log.log_id: log for log in tenant_logs(region=region, tenant_id=tenant_id)}
     with tenant_scope(region_alias(region), tenant_id) as connection:
         # Naming the logs keeps the query, and its locks, to their own partitions.
@@ -104,7 +115,9 @@ def locate(*, region: str, tenant_id: UUID, record_id: UUID) -> Located:
         if row is None:
             raise EntryNotFoundError("There is no such record.")
         log, index = logs[row[0]], row[1]
-        checkpoint = latest_checkpoint(connection, log)
+        checkpoint = preferred(connection, log)
+        if checkpoint is None or checkpoint.size <= index:
+            checkpoint = latest_checkpoint(connection, log)
         covered = checkpoint is not None and index < checkpoint.size
         proof: Sequence[bytes] = ()
         if checkpoint is not None and covered:

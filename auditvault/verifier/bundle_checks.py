@@ -190,7 +190,7 @@ class BundleChecks:
             self.checklist.run(
                 "witnesses",
                 lambda: check_policy(policy, self._bundle.checkpoint, now=self._asked.now),
-                _witnesses_detail,
+                witnesses_detail,
             )
 
     def _check_timestamps(self, checkpoint: Checkpoint | None) -> None:
@@ -241,7 +241,8 @@ def _headers_detail(found: HeaderCount) -> str:
     return f"{found.opened} are the ones that their entries commit to{absent}"
 
 
-def _witnesses_detail(found: Witnessed) -> str:
+def witnesses_detail(found: Witnessed) -> str:
+    """Return how many have cosigned, and since when enough of them had."""
     if found.quorum_at is None:
         return "the policy asks for none"
     try:

@@ -17,18 +17,17 @@ from cryptography import x509
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.bundle import Bundle
+from auditvault.core.tlog.bundle_proofs import entry_proof
 from auditvault.core.tlog.trust import TrustStore
-from auditvault.core.tlog.witness_policy import WitnessPolicy
 from auditvault.verifier import report
 from auditvault.verifier.bundle_checks import Asked, BundleChecks
+from auditvault.verifier.policy_file import read_policy
 from auditvault.verifier.progress import Progress
 from auditvault.verifier.receipt_checks import Checklist, Outcome
 
 Read = Callable[[Path, str], bytes]
 ReadTrust = Callable[[Path], TrustStore]
 
-# A bundle is about the past: cosignatures of any age will do unless somebody says otherwise.
-_ANY_AGE_SECONDS = 2**62
 _VERDICTS = {
     Outcome.HOLDS: "HOLDS: these entries are in the log under a checkpoint that you trust.",
     Outcome.DOES_NOT_HOLD: "DOES NOT HOLD: do not rely on this bundle. Keep it.",
@@ -87,15 +86,24 @@ def add_parser(commands: Any, read: Read, read_trust: ReadTrust) -> None:
     )
     add("--witnesses", type=Path, metavar="POLICY", help="which witnesses you want, a tlog-policy")
     add("--tsa-roots", type=Path, metavar="PEM", help="authorities for time stamps that you trust")
+    add(
+        "--write-proof",
+        type=int,
+        metavar="INDEX",
+        help="if the bundle holds, write this entry's own proof (C2SP tlog-proof) to --output",
+    )
+    add("--output", type=Path, metavar="FILE", help="for --write-proof; it must not exist")
     add("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(run=lambda arguments: _run(arguments, read, read_trust))
 
 
 def _run(arguments: argparse.Namespace, read: Read, read_trust: ReadTrust) -> int:
+    if (arguments.write_proof is None) != (arguments.output is None):
+        raise BundleInputError("--write-proof and --output come together")
     asked = Asked(
         trust=read_trust(arguments.trust),
         kept=_read_kept(arguments.previous, read),
-        policy=_read_policy(arguments.witnesses, read),
+        policy=read_policy(arguments.witnesses, read) if arguments.witnesses else None,
         now=int(time.time()),
         tsa_roots=_read_roots(arguments.tsa_roots, read),
     )
@@ -105,12 +113,24 @@ def _run(arguments: argparse.Namespace, read: Read, read_trust: ReadTrust) -> in
             progress = Progress(sys.stderr, total=bundle.scope.end - bundle.scope.first)
             checklist = BundleChecks(bundle, asked, progress).run()
             progress.clear()
+            if arguments.write_proof is not None and checklist.result() is Outcome.HOLDS:
+                _write_proof(bundle, arguments.write_proof, arguments.output)
     except OSError as error:
         reason = error.strerror or "it cannot be read"
         raise BundleInputError(f"the bundle cannot be read: {reason}") from error
     write = _as_json if arguments.json else _as_text
     sys.stdout.write(write(bundle, checklist))
     return {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}[checklist.result()]
+
+
+def _write_proof(bundle: Bundle, index: int, path: Path) -> None:
+    text = entry_proof(bundle, index).to_text()
+    try:
+        with path.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        reason = error.strerror or "it cannot be written"
+        raise BundleInputError(f"the proof cannot be written: {reason}") from error
 
 
 def _as_text(bundle: Bundle, checklist: Checklist) -> str:
@@ -144,13 +164,3 @@ def _read_roots(path: Path | None, read: Read) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(read(path, "the file of authorities"))
     except ValueError as error:
         raise BundleInputError("the file of authorities holds no certificate in PEM") from error
-
-
-def _read_policy(path: Path | None, read: Read) -> WitnessPolicy | None:
-    if path is None:
-        return None
-    data = read(path, "the witness policy")
-    try:
-        return WitnessPolicy.parse(data, max_age_seconds=_ANY_AGE_SECONDS)
-    except AuditvaultError as error:
-        raise BundleInputError(f"the witness policy cannot be used: {error.message}") from error

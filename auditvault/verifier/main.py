@@ -20,7 +20,7 @@ from typing import ClassVar
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.proof import Receipt
 from auditvault.core.tlog.trust import TrustStore
-from auditvault.verifier import bundle_command, follow_command, report
+from auditvault.verifier import bundle_command, follow_command, proof_command, report
 from auditvault.verifier.receipt_checks import Outcome, check_receipt
 
 EXIT_CODES = {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}
@@ -30,8 +30,8 @@ MAX_FILE_SIZE = 64 * 2**20
 
 _OPENING = re.compile(r"[0-9a-f]{64}")
 _DESCRIPTION = """\
-Check auditvault evidence with your own keys: a receipt, a bundle, a whole log. No service and no
-database is needed; only `log` reads, and only `witness` listens, on a network.
+Check auditvault evidence with your own keys: a receipt, a proof, a bundle, a whole log. No service
+and no database is needed; only `log` reads, and only `witness` listens, on a network.
 Or be a witness of logs."""
 _RECEIPT_DESCRIPTION = """\
 Check that a receipt proves that its entry is in the log.
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _subject(arguments: argparse.Namespace) -> str:
     """The member of a report that says what was checked."""
     command: str = arguments.command
-    return command if command in {"receipt", "bundle"} else "log"
+    return command if command in {"receipt", "bundle", "proof"} else "log"
 
 
 def _run_receipt(arguments: argparse.Namespace) -> int:
@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_witness_arguments(witness)
     bundle_command.add_parser(commands, _read, _read_trust)
+    proof_command.add_parser(commands, _read, _read_trust)
     follow_command.add_parsers(commands, _read, _read_trust)
     return parser
 

@@ -117,7 +117,7 @@ class Bundle:
         """
         chain = EntryChain(self.scope.log, self._range_proof().tree(), sizes=sizes)
         for part in self.scope.parts():
-            chain.extend(self._entries(part))
+            chain.extend(self.entries(part))
             if progress:
                 progress(part.stop - self.scope.first)
         return chain
@@ -125,6 +125,10 @@ class Bundle:
     def check_range(self, chain: EntryChain, checkpoint: Checkpoint) -> None:
         """Check that entries and proof lead to the checkpoint's root; ProofError."""
         self._range_proof().check(chain.tree, checkpoint.root)
+
+    def outside(self) -> dict[tuple[int, int], bytes]:
+        """Return the subtrees that the range leaves out, unchecked; ProofError."""
+        return self._range_proof().outside()
 
     def check_headers(self, progress: Progress | None = None) -> HeaderCount:
         """Check every header against the entry that commits to it.
@@ -135,7 +139,7 @@ class Bundle:
         opened, absent = 0, Counter[str]()
         for part in self.scope.parts():
             items = parse_headers(self._archive.read(names.headers_name(part.start)), len(part))
-            for index, entry, item in zip(part, self._entries(part), items, strict=True):
+            for index, entry, item in zip(part, self.entries(part), items, strict=True):
                 if isinstance(item, Opened):
                     _check_header(index, entry, item)
                     opened += 1
@@ -225,7 +229,8 @@ class Bundle:
             raise ProofHashError("a proof is hashes of 32 bytes")
         return split_hashes(data)
 
-    def _entries(self, part: range) -> list[bytes]:
+    def entries(self, part: range) -> list[bytes]:
+        """Return the entries of one of `scope.parts()`, unchecked; EntryBundleError."""
         return parse_entries(self._archive.read(names.entries_name(part.start)), len(part))
 
     def _note(self, name: str) -> str:

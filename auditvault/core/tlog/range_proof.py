@@ -50,6 +50,16 @@ class RangeProof:
         """
         return CompactRange(self._begin, self._left)
 
+    def outside(self) -> dict[tuple[int, int], bytes]:
+        """Return the subtree of each hash, as its first leaf and the one behind its last."""
+        found = dict(zip(_left_ranges(self._begin), self._left, strict=True))
+        place = self._end
+        heights = _right_nodes(self._end, self._size)
+        for height, value in zip(heights, self._right, strict=True):
+            found[place, place + (1 << height)] = value
+            place += 1 << height
+        return found
+
     def check(self, tree: CompactRange, root: bytes) -> None:
         """Raise ProofRootError unless `tree`, extended by the range's leaves, leads to `root`."""
         if tree.size != self._end:

@@ -71,6 +71,33 @@ def test_a_receipt_verifies_under_the_signers_key(client, tenant, run_signer):
     assert verified.header["id"] == record
 
 
+def test_an_entrys_proof_is_given_out_in_the_form_of_other_tools(client, tenant, run_signer):
+    from django.conf import settings
+
+    from auditvault.core.tlog.tlog_proof import TlogProof
+    from auditvault.evidence.verification import read_public_keys
+    from auditvault.ledger.logs import tenant_logs
+
+    send(client, tenant, agent_trace())
+    found = post(client, "/api/v1/traces/search", {}, tenant.headers("engineer")).json()
+    path = f"/api/v1/receipts/{found['interactions'][2]['id']}/tlog-proof"
+    pending = client.get(path, headers=tenant.headers("ingest"))
+    assert (pending.status_code, pending["Retry-After"], pending.content) == (202, "1", b"")
+    run_signer()
+    answer = client.get(path, headers=tenant.headers("ingest"))
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    proof = TlogProof.parse(answer.content.decode())
+    (log,) = [
+        each
+        for each in tenant_logs(region="eu", tenant_id=tenant.tenant_id)
+        if each.kind == "interactions"
+    ]
+    keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
+    verifiers = [NoteVerifier(log.origin, key) for key in keys]
+    checkpoint = proof.check_checkpoint(origin=log.origin, verifiers=verifiers)
+    proof.check_inclusion(proof.entry, checkpoint)
+
+
 def test_a_hash_resolves_and_the_look_is_in_the_access_log(client, tenant):
     send(client, tenant, agent_trace())
     prompt = _first_prompt(agent_trace())
