@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from auditvault.core.tlog.entry import EntryError
 from auditvault.core.tlog.entry_bundle import EntryBundleError, parse_entries, render_entries
-from auditvault.core.tlog.entry_chain import ChainError, EntryChain
+from auditvault.core.tlog.entry_chain import ChainError, EntryChain, EntryRun
 from auditvault.core.tlog.merkle import CompactRange
 from tests.reference import bundles, receipts
 from tests.reference import merkle_oracle as oracle
@@ -69,6 +69,77 @@ def test_without_the_leaf_before_the_first_entrys_own_word_stands() -> None:
 
     with pytest.raises(ChainError, match="entry 6"):
         chain.extend([ENTRIES[6]])
+
+
+# --- entries that are compared and not read --------------------------------------------------------------
+
+
+def verdict(cuts: list[list[bytes]]) -> tuple[str, list[bytes], str]:
+    """What taking these entries, call by call, comes to: what is wrong, the leaf hashes, the last time."""
+    run, leaves = EntryRun(receipts.ORIGIN, 0), []
+    try:
+        for entries in cuts:
+            leaves += run.extend(entries)
+    except (EntryError, ChainError) as error:
+        return f"{error.code}: {error.message}", [], ""
+    return "", leaves, run.time
+
+
+@given(
+    index=st.integers(1, 11),
+    at=st.integers(0, 500),
+    old=st.integers(0, 3),
+    new=st.binary(max_size=3) | st.sampled_from([b"A", b"f", b"0", b" ", b'"', b"\\", b"\x80"]),
+)
+def test_an_entry_is_taken_in_a_row_if_and_only_if_it_is_taken_alone(
+    index: int, at: int, old: int, new: bytes
+) -> None:
+    data = ENTRIES[index]
+    at %= len(data)
+    entries = [*ENTRIES[:index], data[:at] + new + data[at + old :], *ENTRIES[index + 1 : 12]]
+
+    # Alone, an entry is read by its rule.
+    assert verdict([entries]) == verdict([[entry] for entry in entries])
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        (receipts.commitment().hex().encode(), receipts.commitment().hex().upper().encode()),
+        (b"interaction.recorded", b"interaction..recorded"),
+        (b"2026-11-23T10:00:00.000007Z", b"2026-02-30T10:00:00.000007Z"),
+        (b"2026-11-23T10:00:00.000007Z", b"2026-11-23T10:00:00.000006Z"),
+        (b"2026-11-23T10:00:00.000007Z", b"2026-11-23T10:00:00.000005Z"),
+        (b"otlp:demo", b"otlp:" + bytes([0x65]) * 200),
+        (b"otlp:demo", b"another"),
+        (b'"i":"7"', b'"i":"07"'),
+        (b'"i":"7"', b'"i":"8"'),
+        (b'{"c":', b'{ "c":'),
+        (b"entry/1", b"entry/2"),
+    ],
+)
+def test_what_alone_would_not_be_taken_is_not_taken_in_a_row_either(
+    was: bytes, becomes: bytes
+) -> None:
+    data = ENTRIES[7].replace(was, becomes)
+    assert data != ENTRIES[7]
+    entries = [*ENTRIES[:7], data]
+
+    assert verdict([entries]) == verdict([[entry] for entry in entries])
+
+
+def test_entries_that_end_alike_are_taken_in_a_row() -> None:
+    made, prev = [], bytes(32)
+    for index in range(30):
+        data = receipts.entry(index, prev).replace(b".%06dZ" % index, b".000000Z")
+        made.append(data)
+        prev = receipts.leaf(data)
+
+    assert verdict([made]) == (
+        "",
+        [receipts.leaf(data) for data in made],
+        "2026-11-23T10:00:00.000000Z",
+    )
 
 
 # --- entry bundles ---------------------------------------------------------------------------------------
