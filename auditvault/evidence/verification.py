@@ -4,50 +4,54 @@ For each log: every entry's form, place, chain and leaf hash; the tree, its tile
 signature and root; what the signer remembers; every header against its entry's commitment and its search columns; and,
 where this process holds the keys, every content against its header. Nothing stops at the first finding: the first bad
 index of each kind is named. What the database itself allows is left to `grants`.
+
+The entries of a log are verified in ranges, each a piece of work for one process, all in one snapshot of the database.
+Headers and contents stand alone, so their findings are those of their range. Chain and tree do not: which of the
+witnesses to a leaf is believed depends on what was signed at any later size. So a range says only whether everything
+in it agrees; ranges that agree are joined by their leaf hashes and their roots; and where anything disagrees, entries,
+chain and tree are walked once more from the first index to the last, by one process. Findings are those of that walk,
+however many processes there are and wherever ranges end. It costs a tenth of what headers do, and only where it is due.
+
+With a state (docs/spec/verification-state.md) the ranges that an earlier run has verified are not read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
-import psycopg
-
 from auditvault.core.tlog.checkpoint import Checkpoint
-from auditvault.core.tlog.merkle import EMPTY_ROOT, CompactRange, TreeError
-from auditvault.core.tlog.tiles import TILE_WIDTH
-from auditvault.evidence.payloads import PayloadCheck, check_unrecorded_payloads
+from auditvault.evidence.payloads import check_unrecorded_payloads
 from auditvault.evidence.verification_checkpoints import (
     Trust,
     VerificationUnavailableError,
     read_kept,
     read_memory,
     read_public_keys,
-    signed_roots,
 )
-from auditvault.evidence.verification_headers import check_headers, check_unrecorded
-from auditvault.evidence.verification_pool import LogTask, run_tasks
-from auditvault.evidence.verification_readings import Reading
+from auditvault.evidence.verification_end import end_log
+from auditvault.evidence.verification_merge import Merge
+from auditvault.evidence.verification_plan import RANGE_LEVELS, LogTask, Plan, plan_log
+from auditvault.evidence.verification_pool import Workers, workers
+from auditvault.evidence.verification_range import verify_range
 from auditvault.evidence.verification_report import Progress, Report
-from auditvault.evidence.verification_walk import HeadRow, Row, Walk
+from auditvault.evidence.verification_state import VerificationState
 from auditvault.ledger.logs import LogRef, tenant_logs
-from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.ledger.scope import region_alias, shared_snapshot, tenant_scope
 from auditvault.ledger.signer import Signed
 
 __all__ = [
     "Report",
     "Trust",
+    "VerificationState",
     "VerificationUnavailableError",
     "read_kept",
     "read_memory",
     "read_public_keys",
-    "verify_log",
     "verify_logs",
     "verify_region",
 ]
-
-BATCH = 2000
 
 
 def verify_region(
@@ -59,12 +63,14 @@ def verify_region(
     with_payloads: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
+    state: VerificationState | None = None,
 ) -> list[Report]:
-    """Verify every log of a region, `jobs` at a time, each in a process of its own where there are several.
+    """Verify every log of a region, in so many processes as there are `jobs`.
 
     `public_keys` are the signer's, from a place that the database's owner does not control; `remembered` is what the
     signer's own state says, empty where it cannot be had; `kept` are checkpoints from elsewhere. Both must have been
     read before: a log may grow while it is verified. `with_payloads` opens every content, with the region's keys.
+    What `state` says to be verified is not read again, and what is verified now is added to it.
     """
     trust = Trust(public_keys=public_keys, remembered=remembered, kept=kept)
     logs = [
@@ -79,6 +85,7 @@ def verify_region(
         with_payloads=with_payloads,
         jobs=jobs,
         progress=progress,
+        state=state,
     )
     return reports + _missing_logs(region, trust, {log.origin for log in logs})
 
@@ -91,15 +98,75 @@ def verify_logs(
     with_payloads: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
+    state: VerificationState | None = None,
+    range_levels: int = RANGE_LEVELS,
 ) -> list[Report]:
     """A report on each of these logs, in order; all logs of a tenant must be among them, or none."""
-    tasks = [
-        LogTask(region=region, log=log, trust=trust, with_payloads=with_payloads) for log in logs
-    ]
-    reports = run_tasks(verify_log, tasks, jobs=jobs, progress=progress)
+    shown = _Shown(progress)
+    with shared_snapshot(region_alias(region)) as snapshot, workers(jobs, shown.more) as crew:
+        tasks = [
+            LogTask(
+                region=region,
+                log=log,
+                snapshot=snapshot,
+                trust=trust,
+                with_payloads=with_payloads,
+                range_levels=range_levels,
+            )
+            for log in logs
+        ]
+        merges = _merges(list(crew.map(plan_log, tasks)), state, shown)
+        _verify_ranges(crew, merges, state)
+        reports = list(crew.map(end_log, [merge.end() for merge in merges.values()]))
     if with_payloads:
         _check_unrecorded_payloads(region, logs, reports)
     return reports
+
+
+def _merges(
+    plans: Sequence[Plan], state: VerificationState | None, shown: _Shown
+) -> dict[str, Merge]:
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    merges = {}
+    for plan in plans:
+        log, span = plan.task.log, plan.task.span
+        kept = state.verified(log.origin, span) if state is not None else ()
+        merges[log.origin] = merge = Merge(plan, kept, at=at)
+        shown.begin(log.origin, merge.read_from, plan.head.size if plan.head else 0)
+    return merges
+
+
+def _verify_ranges(
+    crew: Workers, merges: Mapping[str, Merge], state: VerificationState | None
+) -> None:
+    """Verify all ranges of all logs; the state grows with them: whatever stops this, the next run goes on there."""
+    tasks = [task for merge in merges.values() for task in merge.tasks()]
+    for result in crew.map(verify_range, tasks):
+        merge = merges[result.origin]
+        known = len(merge.verified)
+        merge.take(result)
+        if state is not None and len(merge.verified) > known:
+            state.keep(result.origin, merge.span, merge.verified)
+
+
+class _Shown:
+    """Progress by log, from how many more entries were read."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._done: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
+
+    def begin(self, origin: str, done: int, size: int) -> None:
+        """A log that is about to be read from an index on."""
+        self._done[origin], self._sizes[origin] = done, size
+
+    def more(self, origin: str, entries: int) -> None:
+        """So many more entries were read; where a log is walked once more, that counts anew."""
+        done, size = self._done[origin] + entries, self._sizes[origin]
+        self._done[origin] = done if done <= size else entries
+        if self._progress:
+            self._progress(origin, self._done[origin], size)
 
 
 def _tenants(region: str) -> list[UUID]:
@@ -131,110 +198,3 @@ def _check_unrecorded_payloads(
             check_unrecorded_payloads(
                 connection, [log for log, _ in pairs], [report for _, report in pairs]
             )
-
-
-def verify_log(task: LogTask, progress: Progress | None) -> Report:
-    """Verify one log, in one snapshot of the database."""
-    region, log = task.region, task.log
-    report = Report(region=region, origin=log.origin, kind=log.kind)
-    payloads = None
-    with tenant_scope(region_alias(region), log.tenant_id, snapshot=True) as connection:
-        # All reads here go by an index. Without statistics, after a crash say, the planner would read whole tables.
-        connection.execute("SET LOCAL enable_seqscan = off")
-        head = _head(connection, log, report)
-        signed = signed_roots(connection, log, task.trust, report)
-        walk = Walk(log, report, signed, TileLeaves(connection, log))
-        if task.with_payloads:
-            payloads = PayloadCheck(region, log, connection, report)
-        for rows in _batches(connection, log):
-            committed = check_headers(connection, log, walk.take(rows), report)
-            if payloads is not None:
-                payloads.take(committed)
-            if progress:
-                progress(log.origin, report.entries, head.size if head else 0)
-        reading = walk.finish(head)
-        _check_tiles(connection, log, reading, report)
-        check_unrecorded(connection, log, report)
-    if payloads is not None:
-        payloads.look_again()
-    else:
-        report.notes.append("No content was opened: payloads were not checked.")
-    return report
-
-
-def _head(connection: psycopg.Connection[Any], log: LogRef, report: Report) -> HeadRow | None:
-    row = connection.execute(
-        "SELECT size, range, last_leaf FROM ledger_head WHERE tenant_id = %s AND log_id = %s",
-        (log.tenant_id, log.log_id),
-    ).fetchone()
-    if row is None:
-        report.bad("head_missing", 0)
-        return None
-    size, nodes, last_leaf = row
-    try:
-        root = CompactRange.from_bytes(size, bytes(nodes)).root() if size else EMPTY_ROOT
-    except TreeError:
-        root = b""
-    return HeadRow(size=size, root=root, last_leaf=bytes(last_leaf))
-
-
-def _batches(connection: psycopg.Connection[Any], log: LogRef) -> Iterator[list[Row]]:
-    after = -1
-    while True:
-        rows = connection.execute(
-            "SELECT idx, record_id, leaf_hash, entry FROM ledger_entry"
-            " WHERE tenant_id = %s AND log_id = %s AND idx > %s ORDER BY idx LIMIT %s",
-            (log.tenant_id, log.log_id, after, BATCH),
-        ).fetchall()
-        if not rows:
-            return
-        yield [(row[0], row[1], bytes(row[2]), bytes(row[3])) for row in rows]
-        after = rows[-1][0]
-
-
-class TileLeaves:
-    """Leaf hashes as the full tiles have them, read only where entries disagree."""
-
-    def __init__(self, connection: psycopg.Connection[Any], log: LogRef) -> None:
-        self._connection = connection
-        self._log = log
-        self._n = -1
-        self._hashes = b""
-
-    def __call__(self, index: int) -> bytes | None:
-        """The leaf hash of an index; None where there is no such tile."""
-        n, place = divmod(index, TILE_WIDTH)
-        if n != self._n:
-            row = self._connection.execute(
-                "SELECT hashes FROM ledger_tile WHERE tenant_id = %s AND log_id = %s AND level = 0"
-                " AND n = %s AND width = 256",
-                (self._log.tenant_id, self._log.log_id, n),
-            ).fetchone()
-            self._n, self._hashes = n, bytes(row[0]) if row else b""
-        return self._hashes[place * 32 : place * 32 + 32] or None
-
-
-def _check_tiles(
-    connection: psycopg.Connection[Any], log: LogRef, reading: Reading, report: Report
-) -> None:
-    """Every full tile there must be, and what it must hold; levels above 0 from the roots below."""
-    level, tiles = 0, [] if reading.lost else reading.tiles
-    while tiles:
-        rows = connection.execute(
-            "SELECT n, hashes, root FROM ledger_tile WHERE tenant_id = %s AND log_id = %s"
-            " AND level = %s AND width = 256 ORDER BY n",
-            (log.tenant_id, log.log_id, level),
-        ).fetchall()
-        stored = {row[0]: (bytes(row[1]), bytes(row[2])) for row in rows}
-        roots = []
-        for n, hashes in enumerate(tiles):
-            tree = CompactRange()
-            tree.extend([hashes[at : at + 32] for at in range(0, len(hashes), 32)])
-            roots.append(tree.root())
-            if stored.get(n) != (hashes, tree.root()):
-                report.bad("tile", n * TILE_WIDTH ** (level + 1))
-        level += 1
-        tiles = [
-            b"".join(roots[at : at + TILE_WIDTH])
-            for at in range(0, len(roots) - len(roots) % TILE_WIDTH, TILE_WIDTH)
-        ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from auditvault.core.tlog.entry import ZERO_HASH
-from auditvault.core.tlog.merkle import CompactRange
+from auditvault.core.tlog.merkle import CompactRange, split_hashes
 from auditvault.core.tlog.tiles import TILE_WIDTH
 
 
@@ -77,6 +77,10 @@ class Reading:
     def root(self) -> bytes:
         """The root of what was built."""
         return self._tree.root()
+
+    def leaves(self) -> list[bytes]:
+        """The leaf hashes of its full tiles."""
+        return split_hashes(b"".join(self.tiles))
 
     def rank(self, head_root: bytes | None) -> tuple[bool, int, bool]:
         """How much speaks for it, the weightiest first."""

@@ -36,3 +36,14 @@ class Report:
     def bad(self, kind: str, index: int) -> None:
         """Note a finding; the smallest index of a kind stands."""
         self.first_bad[kind] = min(index, self.first_bad.get(kind, index))
+
+    def add(self, part: Report) -> None:
+        """Take over what was found in a part of the log."""
+        self.headers += part.headers
+        if part.payloads is not None:
+            self.payloads = (self.payloads or 0) + part.payloads
+        self.payloads_gone += part.payloads_gone
+        self.unaccounted += part.unaccounted
+        for kind, index in part.first_bad.items():
+            self.bad(kind, index)
+        self.notes.extend(part.notes)

@@ -6,6 +6,7 @@ region's tables does so inside `tenant_scope`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,8 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
 from auditvault.core.errors import AuditvaultError
+
+_SNAPSHOT = re.compile(r"[0-9A-F-]+")
 
 
 class RegionUnavailableError(AuditvaultError):
@@ -42,36 +45,62 @@ def keys_alias(region: str) -> str:
 
 @contextmanager
 def tenant_scope(
-    alias: str, tenant_id: UUID, *, snapshot: bool = False, keep_plans: bool = False
+    alias: str,
+    tenant_id: UUID,
+    *,
+    snapshot: bool = False,
+    as_of: str = "",
+    keep_plans: bool = False,
 ) -> Iterator[psycopg.Connection[Any]]:
     """Open a transaction on `alias` in which only the rows of `tenant_id` are visible.
 
     Yields the psycopg connection for COPY and other things the ORM has no word for. The setting ends with the
     transaction, so a kept connection never carries a tenant over. With `snapshot`, the whole transaction sees
-    the database as it was when it began. With `keep_plans`, prepared statements are planned once and not for each
-    value: for statements that look up by key, where planning costs more than the look. Scopes do not nest: hand the
-    connection on.
+    the database as it was when it began; with `as_of`, as it was when `shared_snapshot` gave that name out. With
+    `keep_plans`, prepared statements are planned once and not for each value: for statements that look up by key,
+    where planning costs more than the look. Scopes do not nest: hand the connection on.
     """
     with transaction.atomic(using=alias, durable=True):
         raw = driver_connection(connections[alias])
-        _begin(raw, tenant_id, snapshot=snapshot, keep_plans=keep_plans)
+        _begin(raw, tenant_id, snapshot=snapshot, as_of=as_of, keep_plans=keep_plans)
         yield raw
 
 
 def _begin(
-    raw: psycopg.Connection[Any], tenant_id: UUID, *, snapshot: bool, keep_plans: bool
+    raw: psycopg.Connection[Any], tenant_id: UUID, *, snapshot: bool, as_of: str, keep_plans: bool
 ) -> None:
     """BEGIN and the tenant in one message: a request waits for the server a dozen times, and this saves one.
 
-    SET takes no parameters. What is written into it is a UUID's text, which is nobody's value.
+    SET takes no parameters. What is written into it is a UUID's text and a snapshot's name, which are nobody's values.
     """
-    isolation = "ISOLATION LEVEL REPEATABLE READ" if snapshot else ""
+    isolation = "ISOLATION LEVEL REPEATABLE READ" if snapshot or as_of else ""
+    if as_of:
+        if not _SNAPSHOT.fullmatch(as_of):
+            raise ValueError("not the name of a snapshot")
+        isolation += f"; SET TRANSACTION SNAPSHOT '{as_of}'"
     plans = "; SET LOCAL plan_cache_mode = force_generic_plan" if keep_plans else ""
     tenant = f"SET LOCAL auditvault.tenant_id = '{UUID(bytes=tenant_id.bytes)}'"
     command = f"BEGIN {isolation}; {tenant}{plans}"
     result = raw.pgconn.exec_(command.encode("ascii"))
     if result.status != ExecStatus.COMMAND_OK:
         raise error_from_result(result, encoding=raw.info.encoding)
+
+
+@contextmanager
+def shared_snapshot(alias: str) -> Iterator[str]:
+    """The database as it is now, by a name under which other transactions see it too while the block lasts.
+
+    Held by a connection of its own, so that scopes can come and go meanwhile, in other processes as well.
+    """
+    wrapper = connections.create_connection(alias)
+    try:
+        wrapper.ensure_connection()
+        raw = driver_connection(wrapper)
+        raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        row = raw.execute("SELECT pg_export_snapshot()").fetchone()
+        yield row[0] if row else ""
+    finally:
+        wrapper.close()
 
 
 def usable_connection(alias: str) -> psycopg.Connection[Any]:

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+HOW: dict[str, Any] = {}
+"""How logs are verified: no verdict may depend on it. `test_ranges` sets it."""
+
 
 def verify(*, region: str = "us", **options: Any) -> tuple[int, dict[str, Any]]:
     """Exit code and answer of the command for one region."""
@@ -35,10 +38,16 @@ def findings(
     with_payloads: bool = False,
     with_memory: bool = True,
     kept: tuple[Path, ...] = (),
+    **how: Any,
 ) -> dict[str, dict[str, int]]:
     """Kind of log -> what is wrong with the tenant's: kind of finding -> first bad index."""
     found = reports_of(
-        tenant, region=region, with_payloads=with_payloads, with_memory=with_memory, kept=kept
+        tenant,
+        region=region,
+        with_payloads=with_payloads,
+        with_memory=with_memory,
+        kept=kept,
+        **how,
     )
     return {kind: report.first_bad for kind, report in found.items() if not report.holds}
 
@@ -50,6 +59,7 @@ def reports_of(
     with_payloads: bool = False,
     with_memory: bool = True,
     kept: tuple[Path, ...] = (),
+    **how: Any,
 ) -> dict[str, Any]:
     """Kind of log -> the report on the tenant's.
 
@@ -73,6 +83,10 @@ def reports_of(
     )
     logs = logs_of(tenant, region=region)
     reports = verify_logs(
-        region=region, logs=list(logs.values()), trust=trust, with_payloads=with_payloads
+        region=region,
+        logs=list(logs.values()),
+        trust=trust,
+        with_payloads=with_payloads,
+        **{**HOW, **how},
     )
     return dict(zip(logs, reports, strict=True))

@@ -207,7 +207,10 @@ def test_every_finding_of_verification_is_documented_and_no_other() -> None:
     kinds = {
         ast.literal_eval(node.args[0])
         for node in nodes(PACKAGE / "evidence")
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "bad"
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") == "bad"
+        # A report that takes another's findings over names none of its own.
+        and isinstance(node.args[0], ast.Constant)
     }
 
     assert (

@@ -17,6 +17,7 @@ from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.payloads import holds_keys
 from auditvault.evidence.verification import (
     Report,
+    VerificationState,
     VerificationUnavailableError,
     read_kept,
     read_memory,
@@ -63,7 +64,17 @@ class Command(BaseCommand):
             "--no-payloads", dest="payloads", action="store_false", help="open no content"
         )
         parser.add_argument(
-            "--jobs", type=int, default=1, metavar="N", help="verify N logs at a time, in processes"
+            "--jobs",
+            type=int,
+            default=1,
+            metavar="N",
+            help="work on N ranges at a time, in processes",
+        )
+        parser.add_argument(
+            "--resume",
+            type=Path,
+            metavar="FILE",
+            help="do not read again what this file says an earlier run has verified, and add to it",
         )
         parser.add_argument(
             "--checkpoint",
@@ -97,6 +108,7 @@ class Command(BaseCommand):
         # What is known outside is read before the logs, which may grow meanwhile.
         remembered = read_memory(settings.SIGNER_STATE_FILE)
         kept = read_kept(options["checkpoint"], keys)
+        state = _state(options["resume"])
         _refuse_elsewhere([checkpoint.origin for checkpoint in kept], regions)
         quiet = options["json"] or not self.stdout.isatty()
         outcome = Outcome(reports=[], databases=[])
@@ -111,6 +123,7 @@ class Command(BaseCommand):
                     with_payloads=_opens_payloads(region, options["payloads"]),
                     jobs=options["jobs"],
                     progress=None if quiet else self._progress,
+                    state=state,
                 )
             )
         return outcome
@@ -137,6 +150,15 @@ class Command(BaseCommand):
             self.stdout.write("every log holds")
         if outcome.databases:
             self.stdout.write("A DATABASE DOES NOT ALLOW WHAT IT SHOULD, AND NOTHING ELSE")
+
+
+def _state(path: Path | None) -> VerificationState | None:
+    if path is None:
+        return None
+    state = VerificationState(path)
+    # A file that cannot be written is not found out after hours.
+    state.save()
+    return state
 
 
 def _opens_payloads(region: str, asked: bool | None) -> bool:  # noqa: FBT001  # yes, no, or as it may be
