@@ -5,11 +5,14 @@ The tests are those of `test_attacks` and `test_verification`, which verify a lo
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import contextmanager
 
 import pytest
 
+from auditvault.core.tlog.entry import Entry, leaf_hash
 from tests.integration.evidence import verdict
+from tests.integration.evidence.rewriting import drop_checkpoints, mend, rewrite
 from tests.integration.evidence.test_attacks import *  # noqa: F403
 from tests.integration.evidence.test_attacks import (
     test_an_older_backup_that_was_restored_is_a_rollback as _cuts_every_connection,
@@ -76,3 +79,40 @@ def test_entries_missing_on_both_sides_of_a_seam_are_named_by_the_first(recorded
     assert verdict.findings(recorded, with_payloads=True) == {
         "interactions": {"entry_missing": 250}
     }
+
+
+def test_a_chain_that_does_not_join_at_a_seam_is_named_where_all_else_was_mended(
+    recorded, log, forger
+):
+    """Entry 256 names another leaf than that of 255; leaf hashes, later entries, tiles and head fit it."""
+    rows = forger.execute(
+        "SELECT idx, entry FROM ledger_entry WHERE log_id = %s ORDER BY idx", (log.log_id,)
+    ).fetchall()
+    leaves = []
+    for index, data in rows:
+        entry = Entry.from_bytes(bytes(data))
+        if index >= 256:
+            prev = bytes([1]) * 32 if index == 256 else leaves[-1]
+            entry = dataclasses.replace(entry, prev=prev)
+        leaves.append(leaf_hash(entry.to_bytes()))
+        forger.execute(
+            "UPDATE ledger_entry SET entry = %s, leaf_hash = %s WHERE log_id = %s AND idx = %s",
+            (entry.to_bytes(), leaves[-1], log.log_id, index),
+        )
+    mend(forger, log, leaves)
+    drop_checkpoints(forger, log, 0)
+    assert verdict.findings(recorded, with_memory=False) == {"interactions": {"chain": 256}}
+
+
+def test_a_time_that_goes_back_at_a_seam_is_named_where_all_else_was_mended(recorded, log, forger):
+    def change(entry):
+        is_first = entry.index == 256
+        return (
+            dataclasses.replace(entry, recorded_at="2020" + entry.recorded_at[4:])
+            if is_first
+            else entry
+        )
+
+    rewrite(forger, log, change)
+    drop_checkpoints(forger, log, 0)
+    assert verdict.findings(recorded, with_memory=False) == {"interactions": {"time": 256}}
