@@ -45,5 +45,5 @@ class Report:
         self.payloads_gone += part.payloads_gone
         self.unaccounted += part.unaccounted
         for kind, index in part.first_bad.items():
-            self.bad(kind, index)
+            self.first_bad[kind] = min(index, self.first_bad.get(kind, index))
         self.notes.extend(part.notes)
