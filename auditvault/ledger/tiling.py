@@ -72,7 +72,7 @@ def read_edge(connection: psycopg.Connection[Any], log: LogRef, key: TileKey) ->
             " AND idx >= %s AND idx < %s ORDER BY idx"
         )
         rows = connection.execute(
-            query, (log.tenant_id, log.log_id, start, start + key.width)
+            query, (log.tenant_id, log.log_id, start, start + key.width), binary=True
         ).fetchall()
     else:
         query = (
@@ -80,7 +80,9 @@ def read_edge(connection: psycopg.Connection[Any], log: LogRef, key: TileKey) ->
             " AND n >= %s AND n < %s AND width = 256 ORDER BY n"
         )
         rows = connection.execute(
-            query, (log.tenant_id, log.log_id, key.level - 1, start, start + key.width)
+            query,
+            (log.tenant_id, log.log_id, key.level - 1, start, start + key.width),
+            binary=True,
         ).fetchall()
     if len(rows) != key.width:
         raise MissingTileError(
@@ -101,6 +103,7 @@ def fetch_tiles(
             " JOIN unnest(%s::int[], %s::bigint[]) AS wanted (level, n) USING (level, n)"
             " WHERE t.tenant_id = %s AND t.log_id = %s AND t.width = 256",
             ([key.level for key in full], [key.n for key in full], log.tenant_id, log.log_id),
+            binary=True,
         ).fetchall()
         found = {TileKey(int(row[0]), int(row[1]), TILE_WIDTH): bytes(row[2]) for row in rows}
     for key in keys:
