@@ -1,4 +1,4 @@
-"""`make bench`: how fast spans become durable, chained, sealed records, beside a floor.
+"""`make bench`: how fast spans become durable, chained, sealed records, beside a floor, and how fast a log is verified.
 
 For each batch size the floor and the service take turns on one PostgreSQL, with the same bodies.
 Exit code 1: something acknowledged was lost, or the log does not verify, or a server failed. A
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from auditvault.core.errors import AuditvaultError
+from tests.benchmarks import large_log, signing, tree
 from tests.benchmarks.processes import cpu_seconds, machine_seconds
-from tests.benchmarks.report import TARGETS, Batch, Round, machine, table
+from tests.benchmarks.report import TARGETS, Batch, Round, log_lines, machine, table
 from tests.benchmarks.senders import LoadError, Run, Senders, Sent
-from tests.benchmarks.service import BenchmarkError, Servers, private_instance
+from tests.benchmarks.service import BenchmarkError, Instance, Servers, private_instance
 
 # Bodies are made for this many times the target; a faster service ends its round early.
 _BODIES_FOR = 1.5
@@ -28,13 +29,14 @@ _BODIES_FOR = 1.5
 _WARM_UP_SPANS = 48_000
 _WARM_UP_SECONDS = 120.0
 _SETTLE_SECONDS = 1.0
+_TREE_ENTRIES = 1_000_000
 
 
 class Bench:
     """Rounds of both targets on one instance, counting what was acknowledged."""
 
     def __init__(
-        self, *, service: Servers, floor: Servers, senders: Senders, seconds: float
+        self, *, service: Servers, floor: Servers | None, senders: Senders, seconds: float
     ) -> None:
         self._service = service
         self._floor = floor
@@ -50,6 +52,8 @@ class Bench:
 
     def batch(self, size: int, rounds: int) -> Batch:
         """Measure one batch size, floor and service in turn."""
+        if self._floor is None:
+            raise BenchmarkError("there is no floor to compare with")
         service: list[Round] = []
         floor: list[Round] = []
         spans = int(TARGETS[size] * _BODIES_FOR * (self._seconds + _SETTLE_SECONDS))
@@ -58,6 +62,11 @@ class Bench:
             floor.append(self._round(self._floor))
             service.append(self._round(self._service))
         return Batch(batch=size, service=service, floor=floor)
+
+    def one(self, servers: Servers, size: int) -> Round:
+        """Measure one round of one of them."""
+        self._prepare(size, int(TARGETS[size] * _BODIES_FOR * (self._seconds + _SETTLE_SECONDS)))
+        return self._round(servers)
 
     def _prepare(self, size: int, spans: int) -> None:
         self._seed += 1000
@@ -106,27 +115,37 @@ def _round_of(sent: list[Sent], spent: dict[str, float], others: float) -> Round
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run it all and return the report; raises BenchmarkError or LoadError."""
+    """Run the parts that are wanted and return the report; raises BenchmarkError or LoadError."""
+    with private_instance(options.directory, workers=options.workers) as instance:
+        report = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": machine(instance.home) | instance.versions,
+            "options": {
+                "senders": options.senders,
+                "workers": options.workers,
+                "seconds": options.seconds,
+                "rounds": options.rounds,
+            },
+        }
+        if options.part in ("ingest", "all"):
+            report |= _measure_ingest(instance, options)
+        if options.part in ("log", "all"):
+            report["log"] = _measure_log(instance, options)
+    return report
+
+
+def _measure_ingest(instance: Instance, options: argparse.Namespace) -> dict[str, Any]:
     with (
-        private_instance(options.directory, workers=options.workers) as instance,
         Senders(options.senders) as senders,
+        instance.service() as service,
+        instance.floor() as floor,
     ):
-        facts = machine(instance.home) | instance.versions
-        with instance.service() as service, instance.floor() as floor:
-            bench = Bench(service=service, floor=floor, senders=senders, seconds=options.seconds)
-            bench.warm_up(_WARM_UP_SPANS // (4 if options.quick else 1))
-            batches = [bench.batch(size, options.rounds) for size in TARGETS]
-        rows = instance.check_durable(bench.acknowledged)
-        verify_seconds = instance.verify()
+        bench = Bench(service=service, floor=floor, senders=senders, seconds=options.seconds)
+        bench.warm_up(_WARM_UP_SPANS // (4 if options.quick else 1))
+        batches = [bench.batch(size, options.rounds) for size in TARGETS]
+    rows = instance.check_durable(bench.acknowledged)
+    verify_seconds = instance.verify()
     return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": facts,
-        "options": {
-            "senders": options.senders,
-            "workers": options.workers,
-            "seconds": options.seconds,
-            "rounds": options.rounds,
-        },
         "batches": {str(item.batch): item.summary() for item in batches},
         "durable": {
             "acknowledged": bench.acknowledged,
@@ -134,6 +153,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "verdict": "holds",
             "verify_seconds": round(verify_seconds, 1),
         },
+    }
+
+
+def _measure_log(instance: Instance, options: argparse.Namespace) -> dict[str, Any]:
+    """Chain and tree, proofs of a large log, and what signing costs appends."""
+    with Senders(options.senders) as senders, instance.unsigned() as web:
+        bench = Bench(service=web, floor=None, senders=senders, seconds=options.seconds)
+        bench.warm_up(_WARM_UP_SPANS // (4 if options.quick else 1))
+        signed = signing.measure(instance, web, bench, count=2 * options.rounds)
+    instance.verify()
+    return {
+        "tree": tree.measure(_TREE_ENTRIES, options.rounds),
+        "proof": large_log.measure(instance),
+        "signing": signed,
     }
 
 
@@ -151,7 +184,10 @@ def main() -> int:
     except (BenchmarkError, LoadError, AuditvaultError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print(table(report), file=sys.stderr)
+    if "batches" in report:
+        print(table(report), file=sys.stderr)
+    if "log" in report:
+        print(log_lines(report["log"]), file=sys.stderr)
     text = json.dumps(report, indent=1) + "\n"
     if options.json:
         options.json.write_text(text)
@@ -162,6 +198,12 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--part",
+        choices=("all", "ingest", "log"),
+        default="all",
+        help="ingest: spans beside a floor; log: chain and tree, proofs, what signing costs",
+    )
     parser.add_argument("--quick", action="store_true", help="one round of 2 s each")
     parser.add_argument("--seconds", type=float, help="length of a round (default: 5)")
     parser.add_argument("--rounds", type=int, help="of each target and batch size (default: 3)")

@@ -107,6 +107,21 @@ def table(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def log_lines(log: Mapping[str, Any]) -> str:
+    """The figures of the log's part that matter, in lines of text."""
+    tree, proof, signing = log["tree"], log["proof"], log["signing"]
+    verified = tree["chain_and_tree_entries_per_cpu_second"]
+    theirs = tree["pymerkle_tree_entries_per_cpu_second"]
+    return (
+        f"chain and tree: {verified:,} entries a CPU second (target {tree['target']:,});"
+        f" pymerkle's tree alone: {theirs:,}\n"
+        f"inclusion proof at {proof['entries']:,}: {proof['proof_ms']['median']} ms"
+        f" (target {proof['target_ms']}), verified in {proof['verify_ms']} ms\n"
+        f"appends with the signer beside: {signing['ratio']:.3f} of those without"
+        f" (target {signing['target_ratio']})"
+    )
+
+
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
 

@@ -94,6 +94,18 @@ class Instance:
             yield self._servers(self._cluster.site.port, web=web, signer=signer)
 
     @contextmanager
+    def unsigned(self) -> Iterator[Servers]:
+        """Run the product's web server alone: nothing is signed but while `signer` runs beside it."""
+        with _running(self._spec("web")) as web:
+            yield self._servers(self._cluster.site.port, web=web)
+
+    @contextmanager
+    def signer(self) -> Iterator[int]:
+        """Run the signer; yields its pid."""
+        with _running(self._spec("signer")) as signer:
+            yield signer
+
+    @contextmanager
     def floor(self) -> Iterator[Servers]:
         """Run the floor under the product's web server arguments, on a database of its own."""
         port = free_port()
@@ -112,6 +124,11 @@ class Instance:
         """Connect as superuser, who sees the rows of every tenant."""
         dsn = make_conninfo(self._cluster.postgres.superuser_dsn, dbname=database)
         return psycopg.connect(dsn, autocommit=True)
+
+    def connect_as_app(self) -> psycopg.Connection[tuple[object, ...]]:
+        """Connect to the region as the service does, who sees the rows of the tenant it names."""
+        url = self._cluster.site.urls[f"region_{REGION}"]["app"]
+        return psycopg.connect(url, autocommit=True)
 
     def check_durable(self, acknowledged: int) -> int:
         """Kill PostgreSQL, let it recover, and count; returns the number of rows.
