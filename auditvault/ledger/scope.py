@@ -96,6 +96,8 @@ def shared_snapshot(alias: str) -> Iterator[str]:
     try:
         wrapper.ensure_connection()
         raw = driver_connection(wrapper)
+        # It does nothing but wait: a server that ends those who do must not end this one.
+        raw.execute("SET idle_in_transaction_session_timeout = 0")
         raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         row = raw.execute("SELECT pg_export_snapshot()").fetchone()
         yield row[0] if row else ""
