@@ -16,7 +16,7 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.bundle import Bundle, BundleUncomparableError, HeaderCount, Progress
 from auditvault.core.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditvault.core.tlog.entry_chain import EntryChain
-from auditvault.core.tlog.note import NoteVerifier
+from auditvault.core.tlog.note import LogVerifier
 from auditvault.core.tlog.timestamp import (
     TimestampAlgorithmError,
     VerifiedStamp,
@@ -56,7 +56,7 @@ class BundleChecks:
         self._bundle = bundle
         self._asked = asked
         self._progress = progress
-        self._verifiers: Sequence[NoteVerifier] = asked.trust.verifiers_for(bundle.scope.log)
+        self._verifiers: Sequence[LogVerifier] = asked.trust.verifiers_for(bundle.scope.log)
         self.checklist = Checklist()
 
     def run(self) -> Checklist:

@@ -35,7 +35,7 @@ from auditvault.core.tlog.merkle import (
     split_hashes,
     verify_consistency,
 )
-from auditvault.core.tlog.note import MAX_NOTE_SIZE, NoteVerifier, parse_note
+from auditvault.core.tlog.note import MAX_NOTE_SIZE, LogVerifier, parse_note
 from auditvault.core.tlog.range_proof import RangeProof
 from auditvault.core.tlog.super_root import MAX_TIMESTAMP_SIZE, TimestampProof
 
@@ -99,7 +99,7 @@ class Bundle:
                 raise BundleMismatchError("a member is not the one that the manifest lists")
         return len(self.manifest.members)
 
-    def check_checkpoint(self, verifiers: Iterable[NoteVerifier]) -> Checkpoint:
+    def check_checkpoint(self, verifiers: Iterable[LogVerifier]) -> Checkpoint:
         """Return the checkpoint after its signature; NoteError, CheckpointError."""
         checkpoint = open_checkpoint(self.checkpoint, origin=self.scope.log, verifiers=verifiers)
         if checkpoint.size != self.scope.size:
@@ -149,7 +149,7 @@ class Bundle:
                 progress(part.stop - self.scope.first)
         return HeaderCount(opened=opened, absent=dict(sorted(absent.items())))
 
-    def check_previous(self, checkpoint: Checkpoint, verifiers: Iterable[NoteVerifier]) -> int:
+    def check_previous(self, checkpoint: Checkpoint, verifiers: Iterable[LogVerifier]) -> int:
         """Return the size of the bundle's own previous checkpoint, which `checkpoint` extends.
 
         Raises NoteError, CheckpointError or ProofError.

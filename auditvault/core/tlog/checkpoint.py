@@ -17,6 +17,7 @@ from typing import ClassVar
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.merkle import EMPTY_ROOT, HASH_SIZE, MAX_SIZE
 from auditvault.core.tlog.note import (
+    LogVerifier,
     NoteError,
     NoteSignatureError,
     NoteSigner,
@@ -31,6 +32,7 @@ from auditvault.core.tlog.origin import OriginError, check_origin
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "LogVerifier",
     "NoteError",
     "NoteSignatureError",
     "NoteSigner",
@@ -94,7 +96,7 @@ class Checkpoint:
         return cls(origin=origin, size=int(size), root=decoded)
 
 
-def open_checkpoint(note: str, *, origin: str, verifiers: Iterable[NoteVerifier]) -> Checkpoint:
+def open_checkpoint(note: str, *, origin: str, verifiers: Iterable[LogVerifier]) -> Checkpoint:
     """Return the checkpoint of log `origin` that `note` carries.
 
     Only verifiers whose name is `origin` count: a key trusted for one log says nothing about

@@ -1,10 +1,11 @@
-"""C2SP signed notes: a text and the Ed25519 signatures under it.
+"""C2SP signed notes: a text and the signatures under it.
 
 Rules kept: docs/spec/checkpoint.md section 2 and c2sp.org/signed-note. A note is opened with the
 verifier's own keys; its text is of no use before that. A key's algorithm byte says what its
-signatures mean, and each meaning has a class of its own: `NoteVerifier` here for a signature of
-the text (0x01), `CosignatureVerifier` in `cosignature` for a witness's (0x04). Which keys to trust
-is left to `trust`, what the text says to `checkpoint`.
+signatures mean, and each meaning has a class of its own: `NoteVerifier` here for an Ed25519
+signature of the text (0x01), `MlDsaVerifier` in `mldsa` for a log's ML-DSA-44 signature (0x06),
+`CosignatureVerifier` in `cosignature` for a witness's (0x04). Which keys to trust is left to
+`trust`, what the text says to `checkpoint`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import ClassVar, NamedTuple, Self, TypeVar
+from typing import ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -65,11 +66,18 @@ class SignatureLine(NamedTuple):
         return f"{_DASH}{self.name} {encoded}\n"
 
 
-class KeyVerifier:
-    """One Ed25519 public key under one name, for one kind of signature.
+class _PublicKey(Protocol):
+    """What `cryptography`'s public keys of both algorithms offer."""
 
-    `public_key` is 32 bytes. Raises NoteError when the name is empty, is not Unicode or holds a
-    space or `+`, or when the key has another size.
+    def verify(self, signature: bytes, data: bytes, /) -> None:
+        """Raise InvalidSignature unless `signature` is the key's over `data`."""
+
+
+class KeyVerifier:
+    """One public key under one name, for one kind of signature.
+
+    `public_key` is 32 bytes, or as many as the kind's algorithm has. Raises NoteError when the name
+    is empty, is not Unicode or holds a space or `+`, or when the key has another size.
     """
 
     __slots__ = ("_public_key", "_raw", "key_id", "name")
@@ -78,14 +86,10 @@ class KeyVerifier:
     """The kind's signature type, one byte."""
 
     def __init__(self, name: str, public_key: bytes) -> None:
-        _check_key_name(name)
-        if len(public_key) != PUBLIC_KEY_SIZE:
-            raise NoteError("an Ed25519 public key is 32 bytes")
         self.name = name
-        digest = sha256(name.encode() + b"\n" + self.ALGORITHM + public_key).digest()
-        self.key_id = digest[:_KEY_ID_SIZE]
+        self.key_id = key_id_of(name, self.ALGORITHM, public_key)
         self._raw = bytes(public_key)
-        self._public_key = Ed25519PublicKey.from_public_bytes(public_key)
+        self._public_key = self._load(public_key)
 
     @classmethod
     def parse(cls, vkey: str) -> Self:
@@ -93,7 +97,7 @@ class KeyVerifier:
 
         Raises NoteError for another form, another algorithm or a key ID that is not the key's.
         """
-        name, key_id, material = _split_vkey(vkey)
+        name, key_id, material = split_vkey(vkey)
         if material[:1] != cls.ALGORITHM:
             raise NoteError("a verifier key of an unknown algorithm")
         verifier = cls(name, material[1:])
@@ -103,13 +107,17 @@ class KeyVerifier:
 
     def vkey(self) -> str:
         """Return the text that `parse` reads."""
-        encoded = base64.b64encode(self.ALGORITHM + self._raw).decode()
-        return f"{self.name}+{self.key_id.hex()}+{encoded}"
+        return join_vkey(self.name, self.key_id, self.ALGORITHM + self._raw)
 
     @property
     def public_key(self) -> bytes:
-        """The 32 bytes of the Ed25519 key (RFC 8032)."""
+        """The key's bytes: 32 of Ed25519 (RFC 8032) or 1,312 of ML-DSA-44 (FIPS 204)."""
         return self._raw
+
+    def _load(self, public_key: bytes) -> _PublicKey:
+        if len(public_key) != PUBLIC_KEY_SIZE:
+            raise NoteError("an Ed25519 public key is 32 bytes")
+        return Ed25519PublicKey.from_public_bytes(public_key)
 
     def _check(self, message: bytes, signature: bytes) -> None:
         try:
@@ -118,8 +126,18 @@ class KeyVerifier:
             raise NoteSignatureError("a signature of a known key does not verify") from error
 
 
-class NoteVerifier(KeyVerifier):
-    """A key that signs a note's text: a log's, for one."""
+class LogVerifier(KeyVerifier):
+    """A key that a log may sign its checkpoints with; a witness's is never one."""
+
+    __slots__ = ()
+
+    def verify(self, text: str, signature: bytes) -> None:
+        """Raise NoteSignatureError unless `signature` is this key's for `text`."""
+        raise NotImplementedError
+
+
+class NoteVerifier(LogVerifier):
+    """An Ed25519 key that signs a note's text: a log's, for one."""
 
     __slots__ = ()
 
@@ -133,8 +151,15 @@ class NoteVerifier(KeyVerifier):
 _Key = TypeVar("_Key", bound=KeyVerifier)
 
 
+class LogSigner(Protocol):
+    """What signs a note: a private key under one name."""
+
+    def signature_line(self, text: str) -> str:
+        """Return the line, newline included, that signs `text`; raises NoteError."""
+
+
 class NoteSigner:
-    """One private key under one name; a log's signer is named by the log's origin."""
+    """One Ed25519 key under one name; a log's signer is named by the log's origin."""
 
     __slots__ = ("_private_key", "_verifier")
 
@@ -156,7 +181,7 @@ class NoteSigner:
         return SignatureLine(self._verifier.name, self._verifier.key_id, signature).render()
 
 
-def sign_note(text: str, signers: Sequence[NoteSigner]) -> str:
+def sign_note(text: str, signers: Sequence[LogSigner]) -> str:
     """Return the note of `text`, which ends in a newline, with a line for each signer in order.
 
     Raises NoteError when the text is malformed, no signer is given or one is given twice.
@@ -168,7 +193,7 @@ def sign_note(text: str, signers: Sequence[NoteSigner]) -> str:
     return note
 
 
-def open_note(note: str, verifiers: Iterable[NoteVerifier]) -> str:
+def open_note(note: str, verifiers: Iterable[LogVerifier]) -> str:
     """Return the note's text after at least one of `verifiers` has been found to have signed it.
 
     Lines of other keys are ignored. Raises NoteError when the note is malformed, NoteSignatureError
@@ -185,7 +210,7 @@ def open_note(note: str, verifiers: Iterable[NoteVerifier]) -> str:
 
 def algorithm_of(vkey: str) -> bytes:
     """Return a verifier key's algorithm byte; empty when it has no key. Raises NoteError."""
-    return _split_vkey(vkey)[2][:1]
+    return split_vkey(vkey)[2][:1]
 
 
 def known_lines(
@@ -256,8 +281,19 @@ def _parse_signature(line: str) -> SignatureLine:
     return SignatureLine(name, blob[:_KEY_ID_SIZE], blob[_KEY_ID_SIZE:])
 
 
-def _split_vkey(vkey: str) -> tuple[str, str, bytes]:
-    """Return name, key ID in hex, and algorithm byte with public key."""
+def key_id_of(name: str, algorithm: bytes, public_key: bytes) -> bytes:
+    """Return the four bytes by which a line names its key; raises NoteError for a bad name."""
+    _check_key_name(name)
+    return sha256(name.encode() + b"\n" + algorithm + public_key).digest()[:_KEY_ID_SIZE]
+
+
+def join_vkey(name: str, key_id: bytes, material: bytes) -> str:
+    """Return a verifier key as text; `material` is the algorithm byte and the public key."""
+    return f"{name}+{key_id.hex()}+{base64.b64encode(material).decode()}"
+
+
+def split_vkey(vkey: str) -> tuple[str, str, bytes]:
+    """Return name, key ID in hex, and algorithm byte with public key; raises NoteError."""
     name, _, rest = vkey.partition("+")
     key_id, _, encoded = rest.partition("+")
     if not _KEY_ID_HEX.fullmatch(key_id):

@@ -21,7 +21,7 @@ from auditvault.core.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditvault.core.tlog.commitment import verify_header_commitment
 from auditvault.core.tlog.entry import MAX_INDEX, Entry, leaf_hash
 from auditvault.core.tlog.merkle import MAX_SIZE, verify_inclusion
-from auditvault.core.tlog.note import NoteError, NoteVerifier, decode_base64
+from auditvault.core.tlog.note import LogVerifier, NoteError, decode_base64
 from auditvault.core.tlog.origin import OriginError, check_origin
 from auditvault.core.tlog.strict_json import StrictJsonError, check_keys, parse_object
 
@@ -149,7 +149,7 @@ class Receipt:
             members["opening"] = self.opening.hex()
         return members
 
-    def verify(self, verifiers: Iterable[NoteVerifier]) -> VerifiedReceipt:
+    def verify(self, verifiers: Iterable[LogVerifier]) -> VerifiedReceipt:
         """Verify everything the receipt carries, under keys that the caller trusts.
 
         Raises the errors of the single steps, ReceiptPendingError while no checkpoint covers the
@@ -179,7 +179,7 @@ class Receipt:
             raise ReceiptMismatchError("the leaf hash is not the one of the entry")
         return computed
 
-    def check_checkpoint(self, verifiers: Iterable[NoteVerifier]) -> Checkpoint:
+    def check_checkpoint(self, verifiers: Iterable[LogVerifier]) -> Checkpoint:
         """Step 3: return the checkpoint after its signature; NoteError, CheckpointError."""
         if self.checkpoint is None:
             raise ReceiptPendingError("no checkpoint covers the entry yet")

@@ -21,7 +21,7 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from auditvault.core.tlog.entry import leaf_hash
 from auditvault.core.tlog.merkle import HASH_SIZE, MAX_SIZE, root_of, verify_inclusion
-from auditvault.core.tlog.note import NoteError, NoteVerifier, decode_base64
+from auditvault.core.tlog.note import LogVerifier, NoteError, decode_base64
 from auditvault.core.tlog.strict_json import StrictJsonError, check_keys, parse_object
 
 SUPER_ROOT_NAME = "auditvault/super-root/1"
@@ -188,7 +188,7 @@ class TimestampProof:
             "response": base64.b64encode(self.response).decode(),
         }
 
-    def check_checkpoint(self, *, origin: str, verifiers: Iterable[NoteVerifier]) -> Checkpoint:
+    def check_checkpoint(self, *, origin: str, verifiers: Iterable[LogVerifier]) -> Checkpoint:
         """Step 1: return the log's checkpoint after its signature; NoteError, CheckpointError."""
         return open_checkpoint(self.checkpoint, origin=origin, verifiers=verifiers)
 

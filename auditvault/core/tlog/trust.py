@@ -1,7 +1,7 @@
 """Which keys a verifier trusts for which logs: its own trust file, never the thing verified.
 
 Rules kept: docs/spec/receipt.md section 2. One signer key signs many logs, each under the log's
-own name, so trust in a public key is turned into a `NoteVerifier` for each origin asked about.
+own name, so trust in a public key is turned into a verifier for each origin asked about.
 Reading the file is left to the caller.
 """
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.tlog.note import NoteError, NoteVerifier, decode_base64
+from auditvault.core.tlog.log_key import ED25519, LogKey, LogKeyError, log_verifiers
+from auditvault.core.tlog.note import LogVerifier, NoteError, decode_base64
 from auditvault.core.tlog.origin import OriginError, check_origin
 from auditvault.core.tlog.strict_json import StrictJsonError, check_keys, parse_object
 
@@ -28,7 +29,7 @@ class TrustError(AuditvaultError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _TrustedKey:
-    public_key: bytes
+    key: LogKey
     patterns: tuple[str, ...]
 
 
@@ -50,21 +51,22 @@ class TrustStore:
             if not isinstance(entries, list) or not entries:
                 raise TrustError("logs is a list with at least one key")
             return cls(tuple(_trusted_key(entry) for entry in entries))
-        except (StrictJsonError, NoteError, OriginError) as error:
+        except (StrictJsonError, NoteError, LogKeyError, OriginError) as error:
             raise TrustError(error.message) from error
 
-    def verifiers_for(self, origin: str) -> list[NoteVerifier]:
+    def verifiers_for(self, origin: str) -> list[LogVerifier]:
         """Return a verifier named `origin` for each key trusted for it; empty when there is none.
 
+        A key whose algorithm is not to be had here is left out: its lines are of an unknown key.
         Raises OriginError when `origin` is not one.
         """
         check_origin(origin)
         keys = [
-            key.public_key
-            for key in self._keys
-            if any(_matches(pattern, origin) for pattern in key.patterns)
+            trusted.key
+            for trusted in self._keys
+            if any(_matches(pattern, origin) for pattern in trusted.patterns)
         ]
-        return [NoteVerifier(origin, key) for key in dict.fromkeys(keys)]
+        return log_verifiers(origin, keys)
 
 
 def _trusted_key(entry: Any) -> _TrustedKey:
@@ -72,18 +74,20 @@ def _trusted_key(entry: Any) -> _TrustedKey:
         raise TrustError("an entry of logs is an object")
     if "vkey" in entry:
         check_keys(entry, required={"vkey"})
-        verifier = NoteVerifier.parse(_text(entry["vkey"]))
-        check_origin(verifier.name)
-        return _TrustedKey(public_key=verifier.public_key, patterns=(verifier.name,))
-    check_keys(entry, required={"public_key", "origins"})
+        name, key = LogKey.from_vkey(_text(entry["vkey"]))
+        check_origin(name)
+        return _TrustedKey(key=key, patterns=(name,))
+    check_keys(entry, required={"public_key", "origins"}, optional={"algorithm"})
     patterns = entry["origins"]
     if not isinstance(patterns, list) or not patterns:
         raise TrustError("origins is a list with at least one pattern")
-    public_key = decode_base64(_text(entry["public_key"]))
     for pattern in patterns:
         check_origin(_text(pattern).removesuffix(_WILDCARD))
-    NoteVerifier("key", public_key)  # refuses a key of another size now, not at first use
-    return _TrustedKey(public_key=public_key, patterns=tuple(patterns))
+    key = LogKey(
+        algorithm=_text(entry.get("algorithm", ED25519)),
+        public_key=decode_base64(_text(entry["public_key"])),
+    )
+    return _TrustedKey(key=key, patterns=tuple(patterns))
 
 
 def _matches(pattern: str, origin: str) -> bool:
@@ -95,5 +99,5 @@ def _matches(pattern: str, origin: str) -> bool:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TrustError("a key and a pattern are strings")
+        raise TrustError("a key, an algorithm and a pattern are strings")
     return value

@@ -24,10 +24,10 @@ from auditvault.core.tlog.merkle import (
     verify_consistency,
 )
 from auditvault.core.tlog.note import (
+    LogVerifier,
     NoteError,
     NoteSignatureError,
     NoteUntrustedError,
-    NoteVerifier,
     decode_base64,
     known_lines,
     open_note,
@@ -168,7 +168,7 @@ class SignedCheckpoint:
 
 
 def open_submission(
-    submission: Submission, verifiers_for: Callable[[str], Sequence[NoteVerifier]]
+    submission: Submission, verifiers_for: Callable[[str], Sequence[LogVerifier]]
 ) -> SignedCheckpoint:
     """Return the submitted checkpoint after its log's signature has been verified.
 
@@ -237,8 +237,8 @@ def parse_conflict(content_type: str | None, body: bytes) -> int:
 
 
 def _trusted_for(
-    origin: str, verifiers_for: Callable[[str], Sequence[NoteVerifier]]
-) -> Sequence[NoteVerifier]:
+    origin: str, verifiers_for: Callable[[str], Sequence[LogVerifier]]
+) -> Sequence[LogVerifier]:
     try:
         verifiers = verifiers_for(origin)
     except OriginError:

@@ -6,13 +6,20 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+from auditvault.core.tlog.log_key import LogKey
 from auditvault.core.tlog.note import NoteSigner
 from auditvault.core.tlog.origin import OriginError
 from auditvault.core.tlog.trust import TrustError, TrustStore
 
 PRIVATE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SIGNER = NoteSigner("log.example/eu/1", PRIVATE_KEY)
+ML_DSA = LogKey(
+    algorithm="ml-dsa-44",
+    public_key=MLDSA44PrivateKey.from_seed_bytes(bytes(32)).public_key().public_bytes_raw(),
+)
+ML_DSA_KEY = ML_DSA.encoded()
 PUBLIC_KEY = base64.b64encode(SIGNER.verifier().public_key).decode()
 
 
@@ -81,6 +88,17 @@ def test_the_same_key_given_twice_is_one_verifier() -> None:
     assert _vkeys(store, "log.example/eu/1") == [SIGNER.vkey()]
 
 
+def test_a_key_of_the_second_algorithm_is_trusted_beside_the_first() -> None:
+    store = _store(
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/*"], "algorithm": "ed25519"},
+        {"public_key": ML_DSA_KEY, "origins": ["log.example/eu/*"], "algorithm": "ml-dsa-44"},
+        {"vkey": ML_DSA.vkey("log.example/eu/2")},
+    )
+
+    assert _vkeys(store, "log.example/eu/1") == [SIGNER.vkey(), ML_DSA.vkey("log.example/eu/1")]
+    assert _vkeys(store, "log.example/eu/2")[1:] == [ML_DSA.vkey("log.example/eu/2")]
+
+
 def test_asking_for_something_that_is_not_an_origin_is_an_error() -> None:
     with pytest.raises(OriginError):
         _by_key("log.example/eu/*").verifiers_for("a b")
@@ -108,6 +126,10 @@ def test_asking_for_something_that_is_not_an_origin_is_an_error() -> None:
         {"public_key": PUBLIC_KEY, "origins": [""]},
         {"public_key": PUBLIC_KEY[:-4], "origins": ["log.example/eu/1"]},
         {"public_key": base64.b64encode(bytes(31)).decode(), "origins": ["log.example/eu/1"]},
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/1"], "algorithm": "ml-dsa-44"},
+        {"public_key": ML_DSA_KEY, "origins": ["log.example/eu/1"]},
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/1"], "algorithm": "rsa"},
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/1"], "algorithm": None},
         {"public_key": None, "origins": ["log.example/eu/1"]},
         {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/1"], "comment": "x"},
     ],
