@@ -17,10 +17,11 @@ from django.conf import settings
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.checkpoint import Checkpoint
 from auditvault.core.tlog.entry import Entry
+from auditvault.core.tlog.log_key import log_verifiers
 from auditvault.core.tlog.merkle import node_hash
-from auditvault.core.tlog.note import NoteUntrustedError, NoteVerifier
+from auditvault.core.tlog.note import LogVerifier, NoteUntrustedError
 from auditvault.core.tlog.proof import Receipt, ReceiptPendingError
-from auditvault.evidence.verification import VerificationUnavailableError, read_public_keys
+from auditvault.evidence.verification import VerificationUnavailableError, read_log_keys
 
 _T = TypeVar("_T")
 Outcome = Literal["holds", "does_not_hold", "not_checked"]
@@ -165,9 +166,9 @@ def _state(
     return "not_checked" if "not_checked" in outcomes else "holds"
 
 
-def _verifiers(origin: str) -> list[NoteVerifier]:
+def _verifiers(origin: str) -> list[LogVerifier]:
     if not settings.LOG_VKEYS_FILE:
         raise VerificationUnavailableError(
             "This server has no verifier keys (AUDITVAULT_LOG_VKEYS_FILE)."
         )
-    return [NoteVerifier(origin, key) for key in read_public_keys(Path(settings.LOG_VKEYS_FILE))]
+    return log_verifiers(origin, read_log_keys(Path(settings.LOG_VKEYS_FILE)))

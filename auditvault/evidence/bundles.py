@@ -35,10 +35,10 @@ from auditvault.core.tlog.bundle_manifest import Headers, Scope
 from auditvault.core.tlog.bundle_writer import Part, Previous, Proofs, Timestamp, write_bundle
 from auditvault.core.tlog.checkpoint import Checkpoint
 from auditvault.core.tlog.merkle import ProofError, verify_consistency
-from auditvault.core.tlog.note import NoteVerifier, parse_note
+from auditvault.core.tlog.note import parse_note
 from auditvault.core.tlog.range_proof import make_range_proof
 from auditvault.evidence.anchors.selectors import first_timestamp, last_timestamp
-from auditvault.evidence.verification import VerificationUnavailableError, read_public_keys
+from auditvault.evidence.verification import VerificationUnavailableError, read_log_keys
 from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -285,10 +285,10 @@ def _timestamps(connection: psycopg.Connection[Any], plan: _Plan) -> list[Timest
 def _keys(log: LogRef) -> list[str]:
     """The signer's keys under the log's name: for information, so a missing file stops nothing."""
     try:
-        keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
+        keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
     except VerificationUnavailableError:
         return []
-    return [NoteVerifier(log.origin, key).vkey() for key in keys]
+    return [key.vkey(log.origin) for key in keys]
 
 
 def _parts(connection: psycopg.Connection[Any], plan: _Plan) -> Iterator[Part]:

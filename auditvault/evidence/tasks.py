@@ -15,7 +15,7 @@ from auditvault.evidence.clock import WATCH
 from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.jobs import Detail, Job, JobFailedError, run_due
 from auditvault.evidence.payloads import holds_keys
-from auditvault.evidence.verification import read_memory, read_public_keys, verify_region
+from auditvault.evidence.verification import read_log_keys, read_memory, verify_region
 from auditvault.evidence.witnesses import witness_jobs
 from auditvault.ledger.copying import ensure_month
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -48,7 +48,7 @@ def _verified(region: str, *, with_payloads: bool, databases: Sequence[DatabaseF
     remembered = read_memory(settings.SIGNER_STATE_FILE)
     reports = verify_region(
         region=region,
-        public_keys=read_public_keys(Path(settings.LOG_VKEYS_FILE)),
+        keys=read_log_keys(Path(settings.LOG_VKEYS_FILE)),
         remembered=remembered,
         with_payloads=with_payloads,
     )

@@ -22,13 +22,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from auditvault.core.tlog.checkpoint import Checkpoint
+from auditvault.core.tlog.log_key import LogKey
 from auditvault.evidence.payloads import check_unrecorded_payloads
 from auditvault.evidence.verification_checkpoints import (
     Trust,
     VerificationUnavailableError,
     read_kept,
+    read_log_keys,
     read_memory,
-    read_public_keys,
 )
 from auditvault.evidence.verification_end import end_log
 from auditvault.evidence.verification_merge import Merge
@@ -47,8 +48,8 @@ __all__ = [
     "VerificationState",
     "VerificationUnavailableError",
     "read_kept",
+    "read_log_keys",
     "read_memory",
-    "read_public_keys",
     "verify_logs",
     "verify_region",
 ]
@@ -57,7 +58,7 @@ __all__ = [
 def verify_region(
     *,
     region: str,
-    public_keys: Sequence[bytes],
+    keys: Sequence[LogKey],
     remembered: Mapping[str, Signed],
     kept: Sequence[Checkpoint] = (),
     with_payloads: bool = False,
@@ -67,12 +68,12 @@ def verify_region(
 ) -> list[Report]:
     """Verify every log of a region, in so many processes as there are `jobs`.
 
-    `public_keys` are the signer's, from a place that the database's owner does not control; `remembered` is what the
+    `keys` are the signer's, from a place that the database's owner does not control; `remembered` is what the
     signer's own state says, empty where it cannot be had; `kept` are checkpoints from elsewhere. Both must have been
     read before: a log may grow while it is verified. `with_payloads` opens every content, with the region's keys.
     What `state` says to be verified is not read again, and what is verified now is added to it.
     """
-    trust = Trust(public_keys=public_keys, remembered=remembered, kept=kept)
+    trust = Trust(keys=keys, remembered=remembered, kept=kept)
     logs = [
         log
         for tenant_id in _tenants(region)

@@ -14,7 +14,8 @@ import psycopg
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.checkpoint import Checkpoint, CheckpointError, open_checkpoint
-from auditvault.core.tlog.note import NoteError, NoteVerifier
+from auditvault.core.tlog.log_key import LogKey, LogKeyError, log_verifiers
+from auditvault.core.tlog.note import NoteError
 from auditvault.core.tlog.proof import Receipt, ReceiptError
 from auditvault.evidence.verification_report import Report
 from auditvault.ledger.logs import LogRef
@@ -31,8 +32,8 @@ class VerificationUnavailableError(AuditvaultError):
 class Trust:
     """What verification believes, none of it from the database."""
 
-    public_keys: Sequence[bytes]
-    """The signer's."""
+    keys: Sequence[LogKey]
+    """The signer's, retired ones included."""
     remembered: Mapping[str, Signed] = field(default_factory=dict)
     """The signer's own memory, by origin; empty where it cannot be had."""
     kept: Sequence[Checkpoint] = ()
@@ -46,12 +47,12 @@ class Trust:
         return sizes
 
 
-def read_public_keys(path: Path) -> list[bytes]:
+def read_log_keys(path: Path) -> list[LogKey]:
     """The signer's public keys from its vkeys file: any name, since each log's origin names the key anew."""
     try:
         lines = path.read_text().splitlines()
-        return [NoteVerifier.parse(line).public_key for line in lines if line.strip()]
-    except (OSError, NoteError) as error:
+        return [LogKey.from_vkey(line)[1] for line in lines if line.strip()]
+    except (OSError, NoteError, LogKeyError) as error:
         raise VerificationUnavailableError("The signer's public keys cannot be read.") from error
 
 
@@ -65,7 +66,7 @@ def read_memory(path: str) -> dict[str, Signed]:
         raise VerificationUnavailableError("The signer's memory cannot be read.") from error
 
 
-def read_kept(paths: Iterable[Path], public_keys: Sequence[bytes]) -> list[Checkpoint]:
+def read_kept(paths: Iterable[Path], keys: Sequence[LogKey]) -> list[Checkpoint]:
     """Checkpoints that were kept in files, each a signed note or a receipt; raises VerificationUnavailableError."""
     kept = []
     for path in paths:
@@ -73,7 +74,7 @@ def read_kept(paths: Iterable[Path], public_keys: Sequence[bytes]) -> list[Check
             text = path.read_text()
             note = Receipt.from_json(text).checkpoint if text.startswith("{") else text
             origin = (note or "").partition("\n")[0]
-            verifiers = [NoteVerifier(origin, key) for key in public_keys]
+            verifiers = log_verifiers(origin, keys)
             kept.append(open_checkpoint(note or "", origin=origin, verifiers=verifiers))
         except (OSError, ValueError, ReceiptError, NoteError, CheckpointError) as error:
             raise VerificationUnavailableError(
@@ -86,7 +87,7 @@ def signed_roots(
     connection: psycopg.Connection[Any], log: LogRef, trust: Trust, report: Report
 ) -> dict[int, set[bytes]]:
     """The roots that were signed, by size; a checkpoint that does not verify is a finding."""
-    verifiers = [NoteVerifier(log.origin, key) for key in trust.public_keys]
+    verifiers = log_verifiers(log.origin, trust.keys)
     rows = connection.execute(
         "SELECT size, root, note FROM ledger_checkpoint WHERE tenant_id = %s AND log_id = %s"
         " ORDER BY size, signed_at",

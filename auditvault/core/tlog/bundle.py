@@ -181,7 +181,7 @@ class Bundle:
             )
 
     def check_timestamp(
-        self, size: int, checkpoint: Checkpoint, verifiers: Iterable[NoteVerifier]
+        self, size: int, checkpoint: Checkpoint, verifiers: Iterable[LogVerifier]
     ) -> TimestampProof:
         """Return the proof that a checkpoint of `size` entries, which `checkpoint` extends, was stamped.
 

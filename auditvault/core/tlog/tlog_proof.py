@@ -17,7 +17,7 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditvault.core.tlog.entry import MAX_ENTRY_SIZE, MAX_INDEX, leaf_hash
 from auditvault.core.tlog.merkle import HASH_SIZE, verify_inclusion
-from auditvault.core.tlog.note import MAX_NOTE_SIZE, NoteError, NoteVerifier, decode_base64
+from auditvault.core.tlog.note import MAX_NOTE_SIZE, LogVerifier, NoteError, decode_base64
 
 TLOG_PROOF_NAME = "c2sp.org/tlog-proof@v1"
 """First line: format and version."""
@@ -82,7 +82,7 @@ class TlogProof:
             raise TlogProofError("a hash and extra data are base64") from error
         return cls(index=int(found[1]), hashes=hashes, checkpoint=checkpoint, entry=entry)
 
-    def check_checkpoint(self, *, origin: str, verifiers: Iterable[NoteVerifier]) -> Checkpoint:
+    def check_checkpoint(self, *, origin: str, verifiers: Iterable[LogVerifier]) -> Checkpoint:
         """Return the checkpoint after its signature; NoteError, CheckpointError."""
         return open_checkpoint(self.checkpoint, origin=origin, verifiers=verifiers)
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from auditvault.evidence.anchors.authority import Authority, TimestampError, read_roots
 from auditvault.evidence.anchors.services import stamp_region
 from auditvault.evidence.jobs import Detail, Job, JobFailedError
-from auditvault.evidence.verification import read_public_keys
+from auditvault.evidence.verification import read_log_keys
 
 JOB_NAME = "time_stamp"
 
@@ -33,7 +33,7 @@ def _run(region: str, _now: datetime) -> Detail:
         stamped = stamp_region(
             region=region,
             authority=authority,
-            public_keys=read_public_keys(Path(settings.LOG_VKEYS_FILE)),
+            keys=read_log_keys(Path(settings.LOG_VKEYS_FILE)),
         )
     except TimestampError as error:
         # The job table's line is of level CRITICAL: a region without fresh stamps is for somebody to see.

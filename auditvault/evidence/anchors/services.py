@@ -22,7 +22,8 @@ from django.db import connections, transaction
 
 from auditvault.core.ids import uuid7
 from auditvault.core.tlog.checkpoint import Checkpoint, CheckpointError, open_checkpoint
-from auditvault.core.tlog.note import NoteError, NoteVerifier
+from auditvault.core.tlog.log_key import LogKey, log_verifiers
+from auditvault.core.tlog.note import NoteError
 from auditvault.core.tlog.super_root import SuperRootTree
 from auditvault.evidence.anchors.authority import Authority, Stamp, check_time, stamp
 from auditvault.ledger.scope import driver_connection, region_alias, usable_connection
@@ -50,16 +51,16 @@ class _Gathered:
     left_out: list[str] = field(default_factory=list)
 
 
-def stamp_region(*, region: str, authority: Authority, public_keys: Sequence[bytes]) -> Stamped:
+def stamp_region(*, region: str, authority: Authority, keys: Sequence[LogKey]) -> Stamped:
     """Have the newest checkpoint of every log of the region stamped, and keep the stamp.
 
-    `public_keys` are the signer's. A log whose newest checkpoint they do not verify is left out and named.
+    `keys` are the signer's. A log whose newest checkpoint they do not verify is left out and named.
 
     Raises:
         TimestampError: there is no stamp, and why; nothing was stored.
     """
     alias = region_alias(region)
-    gathered = _gather(usable_connection(alias), public_keys)
+    gathered = _gather(usable_connection(alias), keys)
     if not gathered.checkpoints:
         return Stamped(logs=0, left_out=tuple(gathered.left_out))
     tree = SuperRootTree.over(gathered.checkpoints)
@@ -75,14 +76,14 @@ def stamp_region(*, region: str, authority: Authority, public_keys: Sequence[byt
     )
 
 
-def _gather(connection: psycopg.Connection[Any], public_keys: Sequence[bytes]) -> _Gathered:
+def _gather(connection: psycopg.Connection[Any], keys: Sequence[LogKey]) -> _Gathered:
     gathered = _Gathered(asked_at=_now(connection))
     rows = connection.execute(
         "SELECT log_id, origin, size, root, note FROM evidence_newest_checkpoints()"
     ).fetchall()
     # Sorted here: the database's collation is not the order of bytes.
     for log_id, origin, size, root, note in sorted(rows, key=lambda row: str(row[1])):
-        verifiers = [NoteVerifier(origin, key) for key in public_keys]
+        verifiers = log_verifiers(origin, keys)
         try:
             checkpoint = open_checkpoint(note, origin=origin, verifiers=verifiers)
         except (NoteError, CheckpointError):

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from auditvault.core.tlog.note import NoteVerifier
+from auditvault.core.tlog.log_key import log_verifiers
 from auditvault.core.tlog.proof import Receipt
 
 CAPTURES = Path(__file__).parents[2] / "vectors" / "otlp"
@@ -58,7 +58,7 @@ def test_a_repeated_request_is_answered_with_success_and_recorded_once(client, t
 def test_a_receipt_verifies_under_the_signers_key(client, tenant, run_signer):
     from django.conf import settings
 
-    from auditvault.evidence.verification import read_public_keys
+    from auditvault.evidence.verification import read_log_keys
 
     send(client, tenant, agent_trace())
     run_signer()
@@ -66,8 +66,8 @@ def test_a_receipt_verifies_under_the_signers_key(client, tenant, run_signer):
     record = found["interactions"][2]["id"]
     answer = client.get(f"/api/v1/receipts/{record}", headers=tenant.headers("engineer"))
     receipt = Receipt.from_json(answer.content)
-    keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
-    verified = receipt.verify([NoteVerifier(receipt.log, key) for key in keys])
+    keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
+    verified = receipt.verify(log_verifiers(receipt.log, keys))
     assert verified.header["id"] == record
 
 
@@ -75,7 +75,7 @@ def test_an_entrys_proof_is_given_out_in_the_form_of_other_tools(client, tenant,
     from django.conf import settings
 
     from auditvault.core.tlog.tlog_proof import TlogProof
-    from auditvault.evidence.verification import read_public_keys
+    from auditvault.evidence.verification import read_log_keys
     from auditvault.ledger.logs import tenant_logs
 
     send(client, tenant, agent_trace())
@@ -92,8 +92,8 @@ def test_an_entrys_proof_is_given_out_in_the_form_of_other_tools(client, tenant,
         for each in tenant_logs(region="eu", tenant_id=tenant.tenant_id)
         if each.kind == "interactions"
     ]
-    keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
-    verifiers = [NoteVerifier(log.origin, key) for key in keys]
+    keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
+    verifiers = log_verifiers(log.origin, keys)
     checkpoint = proof.check_checkpoint(origin=log.origin, verifiers=verifiers)
     proof.check_inclusion(proof.entry, checkpoint)
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from auditvault.core.tlog.note import NoteVerifier
+from auditvault.core.tlog.log_key import log_verifiers
+from auditvault.core.tlog.note import LogVerifier
 from auditvault.core.tlog.proof import Receipt
-from auditvault.evidence.verification import read_public_keys
+from auditvault.evidence.verification import read_log_keys
 from auditvault.ledger.scope import region_alias, tenant_scope
 
 from .conftest import span
@@ -217,5 +218,5 @@ def test_a_look_at_a_trace_is_recorded(auditor, send, tenant, trace_id):
     assert json.loads(bytes(header))["details"] == {"rows": 1, "trace_id": trace_id}
 
 
-def _verifiers(origin: str) -> list[NoteVerifier]:
-    return [NoteVerifier(origin, key) for key in read_public_keys(Path(settings.LOG_VKEYS_FILE))]
+def _verifiers(origin: str) -> list[LogVerifier]:
+    return log_verifiers(origin, read_log_keys(Path(settings.LOG_VKEYS_FILE)))

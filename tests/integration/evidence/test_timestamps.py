@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
+from auditvault.core.tlog.log_key import log_verifiers
 from auditvault.core.tlog.merkle import ProofRootError
-from auditvault.core.tlog.note import NoteVerifier
 from auditvault.core.tlog.super_root import TimestampProof
 from tests.integration.evidence.verdict import logs_of
 from tests.integration.ingest.sending import chat, protobuf_of, send
@@ -90,12 +90,10 @@ def opened(proof, log):
 
     from django.conf import settings
 
-    from auditvault.evidence.verification import read_public_keys
+    from auditvault.evidence.verification import read_log_keys
 
-    keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
-    return proof.check_checkpoint(
-        origin=log.origin, verifiers=[NoteVerifier(log.origin, key) for key in keys]
-    )
+    keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
+    return proof.check_checkpoint(origin=log.origin, verifiers=log_verifiers(log.origin, keys))
 
 
 def test_every_signed_log_is_proved_to_have_been_under_the_stamp(

@@ -70,14 +70,14 @@ def reports_of(
     from auditvault.evidence.verification import (
         Trust,
         read_kept,
+        read_log_keys,
         read_memory,
-        read_public_keys,
         verify_logs,
     )
 
-    keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
+    keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
     trust = Trust(
-        public_keys=keys,
+        keys=keys,
         remembered=read_memory(settings.SIGNER_STATE_FILE) if with_memory else {},
         kept=read_kept(kept, keys),
     )

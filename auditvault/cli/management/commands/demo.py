@@ -20,9 +20,9 @@ from auditvault.access.tokens import create_token
 from auditvault.cli.client import ServiceCallError, ServiceClient
 from auditvault.cli.demo import first_prompt, send_demo_traces
 from auditvault.core.policy.access import Role
-from auditvault.core.tlog.note import NoteVerifier
+from auditvault.core.tlog.log_key import log_verifiers
 from auditvault.core.tlog.proof import Receipt
-from auditvault.evidence.verification import read_public_keys, verify_region
+from auditvault.evidence.verification import read_log_keys, verify_region
 
 _PEOPLE = {
     "engineer": (Role.ENGINEER,),
@@ -73,15 +73,15 @@ class Command(BaseCommand):
             return answer if answer["checkpoint"] else None
 
         receipt = Receipt.from_json(json.dumps(_wait_for(covered)))
-        keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
-        verified = receipt.verify([NoteVerifier(receipt.log, key) for key in keys])
+        keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
+        verified = receipt.verify(log_verifiers(receipt.log, keys))
         self._say(
             f"verified a receipt: entry {verified.entry.index} of {verified.checkpoint.size} in {receipt.log}"
         )
 
     def _verify(self, region: str) -> None:
-        keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
-        reports = verify_region(region=region, public_keys=keys, remembered={})
+        keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
+        reports = verify_region(region=region, keys=keys, remembered={})
         if not all(report.holds for report in reports):
             raise CommandError("The log does not hold.")
         self._say(

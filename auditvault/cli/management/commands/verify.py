@@ -20,8 +20,8 @@ from auditvault.evidence.verification import (
     VerificationState,
     VerificationUnavailableError,
     read_kept,
+    read_log_keys,
     read_memory,
-    read_public_keys,
     verify_region,
 )
 
@@ -104,7 +104,7 @@ class Command(BaseCommand):
 
     def _verify(self, options: dict[str, Any]) -> Outcome:
         regions = options["region"] or settings.REGIONS
-        keys = read_public_keys(Path(settings.LOG_VKEYS_FILE))
+        keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
         # What is known outside is read before the logs, which may grow meanwhile.
         remembered = read_memory(settings.SIGNER_STATE_FILE)
         kept = read_kept(options["checkpoint"], keys)
@@ -117,7 +117,7 @@ class Command(BaseCommand):
             outcome.reports.extend(
                 verify_region(
                     region=region,
-                    public_keys=keys,
+                    keys=keys,
                     remembered=remembered,
                     kept=kept,
                     with_payloads=_opens_payloads(region, options["payloads"]),
