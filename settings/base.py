@@ -108,6 +108,8 @@ LOG_HOST = env.text("AUDITVAULT_LOG_HOST", "localhost")
 PUBLIC_LOGS = env.origins("AUDITVAULT_PUBLIC_LOGS")
 LOG_VKEYS_FILE = env.text("AUDITVAULT_LOG_VKEYS_FILE", "")
 SIGNER_KEY_FILE = env.text("AUDITVAULT_SIGNER_KEY_FILE", "")
+# Further keys, of either algorithm: each signs once it is announced (docs/howto/rotate-the-signing-key.md).
+SIGNER_MORE_KEY_FILES = env.names("AUDITVAULT_SIGNER_MORE_KEY_FILES")
 SIGNER_STATE_FILE = env.text("AUDITVAULT_SIGNER_STATE_FILE", "")
 
 # --- Witnesses -------------------------------------------------------------------------------------------

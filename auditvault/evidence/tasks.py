@@ -15,7 +15,12 @@ from auditvault.evidence.clock import WATCH
 from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.jobs import Detail, Job, JobFailedError, run_due
 from auditvault.evidence.payloads import holds_keys
-from auditvault.evidence.verification import read_log_keys, read_memory, verify_region
+from auditvault.evidence.verification import (
+    read_log_keys,
+    read_memory,
+    read_retired,
+    verify_region,
+)
 from auditvault.evidence.witnesses import witness_jobs
 from auditvault.ledger.copying import ensure_month
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -50,6 +55,7 @@ def _verified(region: str, *, with_payloads: bool, databases: Sequence[DatabaseF
         region=region,
         keys=read_log_keys(Path(settings.LOG_VKEYS_FILE)),
         remembered=remembered,
+        retired=read_retired(settings.SIGNER_STATE_FILE, region),
         with_payloads=with_payloads,
     )
     bad = {report.origin: report.first_bad for report in reports if not report.holds}

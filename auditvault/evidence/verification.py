@@ -30,6 +30,7 @@ from auditvault.evidence.verification_checkpoints import (
     read_kept,
     read_log_keys,
     read_memory,
+    read_retired,
 )
 from auditvault.evidence.verification_end import end_log
 from auditvault.evidence.verification_merge import Merge
@@ -40,7 +41,7 @@ from auditvault.evidence.verification_report import Progress, Report
 from auditvault.evidence.verification_state import VerificationState
 from auditvault.ledger.logs import LogRef, tenant_logs
 from auditvault.ledger.scope import region_alias, shared_snapshot, tenant_scope
-from auditvault.ledger.signer import Signed
+from auditvault.ledger.signer_state import RegionKey, Signed
 
 __all__ = [
     "Report",
@@ -50,6 +51,7 @@ __all__ = [
     "read_kept",
     "read_log_keys",
     "read_memory",
+    "read_retired",
     "verify_logs",
     "verify_region",
 ]
@@ -60,6 +62,7 @@ def verify_region(
     region: str,
     keys: Sequence[LogKey],
     remembered: Mapping[str, Signed],
+    retired: Sequence[RegionKey] = (),
     kept: Sequence[Checkpoint] = (),
     with_payloads: bool = False,
     jobs: int = 1,
@@ -69,11 +72,12 @@ def verify_region(
     """Verify every log of a region, in so many processes as there are `jobs`.
 
     `keys` are the signer's, from a place that the database's owner does not control; `remembered` is what the
-    signer's own state says, empty where it cannot be had; `kept` are checkpoints from elsewhere. Both must have been
-    read before: a log may grow while it is verified. `with_payloads` opens every content, with the region's keys.
-    What `state` says to be verified is not read again, and what is verified now is added to it.
+    signer's own state says, and `retired` what it says of keys, empty where it cannot be had; `kept` are checkpoints
+    from elsewhere. All must have been read before: a log may grow while it is verified. `with_payloads` opens every
+    content, with the region's keys. What `state` says to be verified is not read again, and what is verified now is
+    added to it.
     """
-    trust = Trust(keys=keys, remembered=remembered, kept=kept)
+    trust = Trust(keys=keys, remembered=remembered, retired=retired, kept=kept)
     logs = [
         log
         for tenant_id in _tenants(region)

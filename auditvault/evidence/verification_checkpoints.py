@@ -15,11 +15,11 @@ import psycopg
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.checkpoint import Checkpoint, CheckpointError, open_checkpoint
 from auditvault.core.tlog.log_key import LogKey, LogKeyError, log_verifiers
-from auditvault.core.tlog.note import NoteError
+from auditvault.core.tlog.note import LogVerifier, NoteError, known_lines, parse_note
 from auditvault.core.tlog.proof import Receipt, ReceiptError
 from auditvault.evidence.verification_report import Report
 from auditvault.ledger.logs import LogRef
-from auditvault.ledger.signer import Signed, SignerState
+from auditvault.ledger.signer_state import RegionKey, Signed, SignerState
 
 
 class VerificationUnavailableError(AuditvaultError):
@@ -36,6 +36,8 @@ class Trust:
     """The signer's, retired ones included."""
     remembered: Mapping[str, Signed] = field(default_factory=dict)
     """The signer's own memory, by origin; empty where it cannot be had."""
+    retired: Sequence[RegionKey] = ()
+    """The region's keys that sign no more, from the same memory."""
     kept: Sequence[Checkpoint] = ()
     """Checkpoints that somebody kept outside, their signatures verified."""
 
@@ -56,7 +58,7 @@ def read_log_keys(path: Path) -> list[LogKey]:
         raise VerificationUnavailableError("The signer's public keys cannot be read.") from error
 
 
-def read_memory(path: str) -> dict[str, Signed]:
+def read_memory(path: str) -> Mapping[str, Signed]:
     """What the signer remembers, from its state file; nothing where `path` is empty."""
     if not path:
         return {}
@@ -64,6 +66,17 @@ def read_memory(path: str) -> dict[str, Signed]:
         return SignerState(Path(path)).signed
     except (AuditvaultError, OSError) as error:
         raise VerificationUnavailableError("The signer's memory cannot be read.") from error
+
+
+def read_retired(path: str, region: str) -> list[RegionKey]:
+    """The keys that sign no more in the region, from the signer's state file; none where `path` is empty."""
+    if not path:
+        return []
+    try:
+        ring = SignerState(Path(path)).keys.get(region, ())
+    except (AuditvaultError, OSError) as error:
+        raise VerificationUnavailableError("The signer's memory cannot be read.") from error
+    return [item for item in ring if item.retired is not None]
 
 
 def read_kept(paths: Iterable[Path], keys: Sequence[LogKey]) -> list[Checkpoint]:
@@ -88,6 +101,7 @@ def signed_roots(
 ) -> dict[int, set[bytes]]:
     """The roots that were signed, by size; a checkpoint that does not verify is a finding."""
     verifiers = log_verifiers(log.origin, trust.keys)
+    limits = _limits(log, trust)
     rows = connection.execute(
         "SELECT size, root, note FROM ledger_checkpoint WHERE tenant_id = %s AND log_id = %s"
         " ORDER BY size, signed_at",
@@ -102,11 +116,28 @@ def signed_roots(
             continue
         if signed.size != size or signed.root != bytes(root):
             report.bad("checkpoint_row", max(size - 1, 0))
+        if any(signed.size > limit and _bears(note, verifier) for verifier, limit in limits):
+            report.bad("checkpoint_key", max(size - 1, 0))
         roots.setdefault(signed.size, set()).add(signed.root)
         report.checkpoints += 1
     _add_outside(roots, log, trust, report)
     roots.pop(0, None)
     return roots
+
+
+def _limits(log: LogRef, trust: Trust) -> list[tuple[LogVerifier, int]]:
+    """Each retired key under the log's name, and the last size that it signed; -1 where the log came later."""
+    found = []
+    for item in trust.retired:
+        verifier = item.key.verifier(log.origin)
+        if verifier is not None and item.retired is not None:
+            found.append((verifier, item.retired.sizes.get(log.origin, -1)))
+    return found
+
+
+def _bears(note: str, verifier: LogVerifier) -> bool:
+    """Whether the key has a line under a note whose known lines were verified."""
+    return bool(known_lines(parse_note(note)[1], [verifier]))
 
 
 def _add_outside(roots: dict[int, set[bytes]], log: LogRef, trust: Trust, report: Report) -> None:

@@ -1,32 +1,31 @@
 """The signer: signs a checkpoint only of a log that extends what it signed before.
 
-It runs as a process of its own, with its own key, its own database role and its own memory: a state file outside
+It runs as a process of its own, with its own keys, its own database role and its own memory: a state file outside
 the database. Whoever owns the database can rewrite a log, but not make the signer sign the result.
 
 Order of one pass, and what a crash leaves behind:
 
-1. Read heads; prove each against the last checkpoint signed.     Crash: nothing.
-2. Sign in memory.                                                Crash: nothing was released.
-3. Write the state file, fsync it and its directory.              Crash after: the note is in the state; step 4 of the
-                                                                  next pass publishes it.
-4. Insert the checkpoints.                                        Crash before: see 3. Twice: the key refuses.
+1. Read which keys come or go, as far as signed checkpoints cover it.  Crash: nothing.
+2. Read heads; prove each against the last checkpoint signed.          Crash: nothing.
+3. Sign in memory, with every key of the region.                       Crash: nothing was released.
+4. Write the state file, fsync it and its directory.                   Crash after: keys and notes are in the state;
+                                                                       step 5 of the next pass publishes them.
+5. Insert the checkpoints.                                             Crash before: see 4. Twice: the key refuses.
+
+A key's coming and the first notes that it signed are in one save, and so are its going and the last sizes.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog import tiles as tlog_tiles
@@ -38,19 +37,28 @@ from auditvault.core.tlog.merkle import (
     TreeError,
     verify_consistency,
 )
-from auditvault.core.tlog.note import NoteSigner, sign_note
+from auditvault.core.tlog.note import sign_note
+from auditvault.ledger.key_events import proved_events
 from auditvault.ledger.logs import LogRef
+from auditvault.ledger.signer_keys import (
+    KeyEventRefusedError,
+    KeyFiles,
+    SignerKeyMissingError,
+    SignerKeyUnknownError,
+    SigningKey,
+    follow,
+)
+from auditvault.ledger.signer_state import (
+    RegionKey,
+    Signed,
+    SignerState,
+    SignerStateUnwritableError,
+)
 from auditvault.ledger.tiling import MissingTileError, fetch_tiles
 
 log = logging.getLogger("auditvault.signer")
 HEARTBEAT = timedelta(minutes=10)
-_STATE_VERSION = "auditvault/signer-state/1"
-
-
-class SignerStateError(AuditvaultError):
-    """The state file cannot be read, or is not one. Signing without memory would sign anything."""
-
-    code = "signer_state_unreadable"
+_OPERATOR = UUID(int=0)
 
 
 class LogInconsistentError(AuditvaultError):
@@ -60,117 +68,120 @@ class LogInconsistentError(AuditvaultError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
-    """The last checkpoint signed for an origin."""
-
-    size: int
-    root: str
-    note: str
-    signed_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     log: LogRef
     size: int
     root: bytes
 
 
-class SignerState:
-    """What the signer remembers, in a file that is replaced whole and fsynced."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.signed: dict[str, Signed] = {}
-        if path.exists():
-            self.signed = _read_state(path)
-
-    def save(self) -> None:
-        """Make the memory durable; returns only when it is."""
-        body = {
-            "v": _STATE_VERSION,
-            "logs": {origin: asdict(signed) for origin, signed in sorted(self.signed.items())},
-        }
-        part = self._path.with_suffix(".part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(body, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-
-def _read_state(path: Path) -> dict[str, Signed]:
-    try:
-        body = json.loads(path.read_text())
-        if body["v"] != _STATE_VERSION:
-            raise SignerStateError("The signer's state is of another version.")
-        return {origin: Signed(**signed) for origin, signed in body["logs"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SignerStateError(
-            "The signer's state cannot be read. Restore it; a signer without memory signs anything."
-        ) from error
-
-
-def load_private_key(path: Path) -> Ed25519PrivateKey:
-    """The signer's Ed25519 key from a PEM file."""
-    key = load_pem_private_key(path.read_bytes(), password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise SignerStateError("The signer's key is not an Ed25519 key.")
-    return key
-
-
 class Signer:
     """Signs the heads of every log of the regions it is given connections to."""
 
-    def __init__(self, *, key: Ed25519PrivateKey, state: SignerState) -> None:
-        self._key = key
+    def __init__(self, *, keys: KeyFiles, state: SignerState) -> None:
+        self._keys = keys
         self._state = state
-        self._refused: set[str] = set()
+        self._refused: set[tuple[str, str]] = set()
+        self._read: dict[str, tuple[int, str]] = {}
 
-    def run_once(self, connection: psycopg.Connection[Any], now: datetime) -> int:
-        """One pass over the logs of one region; returns how many checkpoints it published."""
-        fresh: dict[str, tuple[_Head, Signed]] = {}
-        for head in _heads(connection):
-            signed = self._sign_if_due(connection, head, now)
+    def run_once(self, connection: psycopg.Connection[Any], now: datetime, *, region: str) -> int:
+        """One pass over the logs of one region; returns how many checkpoints it published in the end.
+
+        Raises SignerStateUnwritableError, and then nothing was released.
+        """
+        heads = _heads(connection)
+        try:
+            before = self._state.keys.get(region) or self._first_keys(heads)
+            ring = self._follow_keys(connection, heads, before) if heads else before
+            keys = self._keys.signing(ring)
+        except (SignerKeyMissingError, SignerKeyUnknownError) as error:
+            self._alarm(_of_region(region), error)
+            return self._publish(connection)
+        self._refused = {each for each in self._refused if each[0] != _of_region(region)}
+        changed = ring != before
+        fresh: dict[str, Signed] = {}
+        for head in heads:
+            signed = self._sign_if_due(connection, head, keys, now, again=changed)
             if signed is not None:
-                fresh[head.log.origin] = (head, signed)
-        if fresh:
-            self._state.signed |= {origin: signed for origin, (_, signed) in fresh.items()}
-            self._state.save()
+                fresh[head.log.origin] = signed
+        if fresh or changed:
+            self._remember(region, ring, fresh)
         return self._publish(connection)
 
+    def _remember(
+        self, region: str, ring: tuple[RegionKey, ...], fresh: Mapping[str, Signed]
+    ) -> None:
+        try:
+            self._state.save(
+                signed={**self._state.signed, **fresh}, keys={**self._state.keys, region: ring}
+            )
+        except SignerStateUnwritableError:
+            self._read.clear()  # what was read of keys is forgotten too, and read again
+            raise
+
+    def _first_keys(self, heads: Iterable[_Head]) -> tuple[RegionKey, ...]:
+        origins = {head.log.origin for head in heads}
+        remembered = {o: last for o, last in self._state.signed.items() if o in origins}
+        return self._keys.first(self._state.keys, remembered)
+
+    def _follow_keys(
+        self,
+        connection: psycopg.Connection[Any],
+        heads: list[_Head],
+        ring: tuple[RegionKey, ...],
+    ) -> tuple[RegionKey, ...]:
+        """The region's keys after what the operator's log says of them, as far as it is signed."""
+        for head in heads:
+            if head.log.tenant_id != _OPERATOR or head.log.kind != "admin":
+                continue
+            origin = head.log.origin
+            covered = self._state.signed.get(origin)
+            if covered is None or self._read.get(origin) == (covered.size, covered.root):
+                continue
+            # What covers an event was given out before the event counts, also where a crash came between.
+            self._publish(connection)
+            sizes = {
+                each.log.origin: self._state.signed[each.log.origin].size
+                for each in heads
+                if each.log.origin in self._state.signed
+            }
+            for event in proved_events(connection, head.log, covered):
+                if isinstance(event, AuditvaultError):
+                    self._alarm(origin, event)
+                    continue
+                try:
+                    ring = follow(ring, event, at_hand=self._keys, sizes=sizes)
+                except KeyEventRefusedError as error:
+                    self._alarm(origin, error)
+            self._read[origin] = (covered.size, covered.root)
+        return ring
+
     def _sign_if_due(
-        self, connection: psycopg.Connection[Any], head: _Head, now: datetime
+        self,
+        connection: psycopg.Connection[Any],
+        head: _Head,
+        keys: list[SigningKey],
+        now: datetime,
+        *,
+        again: bool,
     ) -> Signed | None:
         origin = head.log.origin
         last = self._state.signed.get(origin)
         if last and last.size == head.size and last.root == head.root.hex():
-            due = datetime.fromisoformat(last.signed_at) + HEARTBEAT <= now
-            return self._sign(head, now) if due else None
+            due = again or datetime.fromisoformat(last.signed_at) + HEARTBEAT <= now
+            return _sign(head, keys, now) if due else None
         try:
             _check_extends(connection, head, last)
         except (LogInconsistentError, ProofError, MissingTileError) as error:
             self._alarm(origin, error)
             return None
-        self._refused.discard(origin)
-        return self._sign(head, now)
+        self._refused = {each for each in self._refused if each[0] != origin}
+        return _sign(head, keys, now)
 
-    def _alarm(self, origin: str, error: AuditvaultError) -> None:
-        """Say it once, loudly; the log stays unsigned until it is consistent again."""
-        if origin not in self._refused:
-            log.critical("refused to sign %s: %s (%s)", origin, error.message, error.code)
-            self._refused.add(origin)
-
-    def _sign(self, head: _Head, now: datetime) -> Signed:
-        checkpoint = Checkpoint(origin=head.log.origin, size=head.size, root=head.root)
-        note = sign_note(checkpoint.body(), [NoteSigner(head.log.origin, self._key)])
-        return Signed(size=head.size, root=head.root.hex(), note=note, signed_at=now.isoformat())
+    def _alarm(self, what: str, error: AuditvaultError) -> None:
+        """Say it once, loudly; what cannot be signed stays unsigned until it can be again."""
+        if (what, error.code) not in self._refused:
+            log.critical("refused to sign %s: %s (%s)", what, error.message, error.code)
+            self._refused.add((what, error.code))
 
     def _publish(self, connection: psycopg.Connection[Any]) -> int:
         """Insert what the state holds and the table lacks: this pass's checkpoints, and a crashed pass's."""
@@ -193,6 +204,17 @@ class Signer:
             )
             published += result.rowcount
         return published
+
+
+def _of_region(region: str) -> str:
+    return f"the region {region}"
+
+
+def _sign(head: _Head, keys: Iterable[SigningKey], now: datetime) -> Signed:
+    origin = head.log.origin
+    checkpoint = Checkpoint(origin=origin, size=head.size, root=head.root)
+    note = sign_note(checkpoint.body(), [key.signer(origin, now) for key in keys])
+    return Signed(size=head.size, root=head.root.hex(), note=note, signed_at=now.isoformat())
 
 
 def _origins(connection: psycopg.Connection[Any]) -> Iterable[tuple[Any, int, str]]:

@@ -116,9 +116,9 @@ def test_the_newest_hundred_taken_away_with_the_head_mended_is_a_rollback(record
 def signing_key():
     from django.conf import settings
 
-    from auditvault.ledger.signer import load_private_key
+    from auditvault.ledger.signer_keys import load_signing_key
 
-    return load_private_key(Path(settings.SIGNER_KEY_FILE))
+    return load_signing_key(Path(settings.SIGNER_KEY_FILE)).private
 
 
 @pytest.fixture

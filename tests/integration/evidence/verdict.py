@@ -72,6 +72,7 @@ def reports_of(
         read_kept,
         read_log_keys,
         read_memory,
+        read_retired,
         verify_logs,
     )
 
@@ -79,6 +80,7 @@ def reports_of(
     trust = Trust(
         keys=keys,
         remembered=read_memory(settings.SIGNER_STATE_FILE) if with_memory else {},
+        retired=read_retired(settings.SIGNER_STATE_FILE, region) if with_memory else (),
         kept=read_kept(kept, keys),
     )
     logs = logs_of(tenant, region=region)

@@ -13,10 +13,10 @@ def sign_anew(connection: Any, log: Any) -> None:
     from auditvault.core.tlog.checkpoint import Checkpoint
     from auditvault.core.tlog.note import NoteSigner, sign_note
     from auditvault.ledger.selectors import head
-    from auditvault.ledger.signer import load_private_key
+    from auditvault.ledger.signer_keys import load_signing_key
 
     now = head(connection, log)
-    signer = NoteSigner(log.origin, load_private_key(Path(settings.SIGNER_KEY_FILE)))
+    signer = NoteSigner(log.origin, load_signing_key(Path(settings.SIGNER_KEY_FILE)).private)
     body = Checkpoint(origin=log.origin, size=now.size, root=now.root).body()
     connection.execute(
         "INSERT INTO ledger_checkpoint (tenant_id, log_id, size, root, note, signed_at)"

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from auditvault.core.tlog.cosignature import CosignatureSigner
 from tests.integration.ingest.sending import chat, headers_of, record
+from tests.integration.ledger.rotation import Rig, own_region
 from tests.integration.ledger.superuser import superuser
 
 _made = []
@@ -95,3 +96,15 @@ def connect(cluster, service):
     yield open_as
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture(scope="module")
+def _copied_region(cluster):
+    with own_region(cluster):
+        yield
+
+
+@pytest.fixture
+def rig(_copied_region, service, cluster, tmp_path, monkeypatch):
+    """A region and a signer of this test's own."""
+    return Rig(cluster, tmp_path, monkeypatch)

@@ -67,6 +67,7 @@ def test_the_signer_reads_the_log_and_nothing_else(signer):
         "ledger_entry",
         "ledger_tile",
         "ledger_checkpoint",
+        "admin_event",  # of which it sees the records of keys: test_signer_rotation
     }
 
 

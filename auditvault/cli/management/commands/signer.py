@@ -16,7 +16,9 @@ from django.db import DatabaseError, connections
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.ledger.scope import driver_connection
-from auditvault.ledger.signer import Signer, SignerState, load_private_key
+from auditvault.ledger.signer import Signer
+from auditvault.ledger.signer_keys import KeyFiles, load_signing_key
+from auditvault.ledger.signer_state import SignerState, SignerStateUnwritableError
 
 log = logging.getLogger("auditvault.signer")
 
@@ -43,25 +45,29 @@ class Command(BaseCommand):
         if not options["once"]:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
+        files = [settings.SIGNER_KEY_FILE, *settings.SIGNER_MORE_KEY_FILES]
         try:
-            signer = Signer(
-                key=load_private_key(Path(settings.SIGNER_KEY_FILE)),
-                state=SignerState(Path(settings.SIGNER_STATE_FILE)),
-            )
-        except (AuditvaultError, OSError, ValueError) as error:
-            raise CommandError(f"The signer cannot start: {error}") from error
-        while not stop.is_set():
-            for region in settings.REGIONS:
-                _look(signer, f"signer_{region}")
-            if options["once"]:
-                return
-            stop.wait(options["interval"])
+            keys = KeyFiles(load_signing_key(Path(file)) for file in files)
+            with SignerState.for_signing(Path(settings.SIGNER_STATE_FILE)) as state:
+                _sign(Signer(keys=keys, state=state), stop, options)
+        except AuditvaultError as error:
+            raise CommandError(f"The signer cannot start: {error.message}") from error
 
 
-def _look(signer: Signer, alias: str) -> None:
+def _sign(signer: Signer, stop: threading.Event, options: dict[str, Any]) -> None:
+    while not stop.is_set():
+        for region in settings.REGIONS:
+            _look(signer, region)
+        if options["once"]:
+            return
+        stop.wait(options["interval"])
+
+
+def _look(signer: Signer, region: str) -> None:
+    alias = f"signer_{region}"
     try:
         connections[alias].ensure_connection()
-        signer.run_once(driver_connection(connections[alias]), datetime.now(UTC))
+        signer.run_once(driver_connection(connections[alias]), datetime.now(UTC), region=region)
     except (DatabaseError, psycopg.Error) as error:
         log.warning(
             "database unavailable, will look again",
@@ -69,3 +75,6 @@ def _look(signer: Signer, alias: str) -> None:
             exc_info=error,
         )
         connections[alias].close()
+    except SignerStateUnwritableError as error:
+        # A full disk, say. Nothing was released, and the next look tries again.
+        log.critical("nothing is signed: %s (%s)", error.message, error.code)

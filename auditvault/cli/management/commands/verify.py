@@ -22,6 +22,7 @@ from auditvault.evidence.verification import (
     read_kept,
     read_log_keys,
     read_memory,
+    read_retired,
     verify_region,
 )
 
@@ -119,6 +120,7 @@ class Command(BaseCommand):
                     region=region,
                     keys=keys,
                     remembered=remembered,
+                    retired=read_retired(settings.SIGNER_STATE_FILE, region),
                     kept=kept,
                     with_payloads=_opens_payloads(region, options["payloads"]),
                     jobs=options["jobs"],
