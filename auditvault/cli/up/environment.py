@@ -66,6 +66,8 @@ def child_environment(
         environment["AUDITVAULT_BROKER_URL"] = site.broker_url
     if purpose == "signer":
         environment["AUDITVAULT_SIGNER_KEY_FILE"] = str(secrets.signer_key_file)
+        more = ",".join(str(path) for path in secrets.more_signer_key_files)
+        environment |= {"AUDITVAULT_SIGNER_MORE_KEY_FILES": more} if more else {}
     if purpose in {"signer", "worker", "operator"}:
         # Read by `verify`: what the signer remembers shows a rollback of log and checkpoints.
         state = Home(path=site.home).signer / "state.json"

@@ -7,11 +7,9 @@ elsewhere.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,8 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from auditvault.cli.up.files import write_private
 from auditvault.cli.up.provision import ROLES, Role
 from auditvault.core.errors import AuditvaultError
-
-_ED25519 = b"\x01"  # signature type of C2SP signed-note
+from auditvault.core.tlog.log_key import ED25519, LogKey
 
 
 class SecretError(AuditvaultError):
@@ -50,8 +47,13 @@ class SecretStore:
         return self._directory / "signer.pem"
 
     @property
+    def more_signer_key_files(self) -> list[Path]:
+        """Further keys to sign with once they are announced: `signer_*.pem`, in order of their names."""
+        return sorted(self._directory.glob("signer_*.pem"))
+
+    @property
     def vkeys_file(self) -> Path:
-        """The public half of the signer's key, one C2SP vkey a line."""
+        """The public halves of the signer's keys, retired ones included, one C2SP vkey a line."""
         return self._directory / "log_vkeys"
 
     def root_key_file(self, region: str) -> Path:
@@ -76,17 +78,31 @@ class SecretStore:
                 may_create=self._may_create or region in new_regions,
             )
         pem = self._read_or_make(self.signer_key_file, _new_signer_key)
-        public = _public_key(pem, self.signer_key_file)
-        write_private(self.vkeys_file, vkey(log_host, public) + "\n")
+        first = LogKey(algorithm=ED25519, public_key=_public_key(pem, self.signer_key_file))
+        keys = dict.fromkeys((first, *self._known_keys()))  # announced ones stay
+        write_private(self.vkeys_file, "".join(f"{key.vkey(log_host)}\n" for key in keys))
 
     def trust_file_content(self, *, regions: Sequence[str], log_host: str) -> str:
-        """A trust file (docs/spec/receipt.md section 2) for this instance's logs."""
-        public = _public_key(self.signer_key_file.read_text(), self.signer_key_file)
+        """A trust file (docs/spec/receipt.md section 2) for this instance's logs.
+
+        An Ed25519 key is named as readers of the file have always known it.
+        """
         origins = [f"{log_host}/{region}/*" for region in regions]
-        trust: Mapping[str, object] = {
-            "logs": [{"public_key": base64.b64encode(public).decode(), "origins": origins}]
-        }
-        return json.dumps(trust, indent=2) + "\n"
+        logs = [
+            ({} if key.algorithm == ED25519 else {"algorithm": key.algorithm})
+            | {"public_key": key.encoded(), "origins": origins}
+            for key in self._known_keys()
+        ]
+        return json.dumps({"logs": logs}, indent=2) + "\n"
+
+    def _known_keys(self) -> list[LogKey]:
+        try:
+            lines = self.vkeys_file.read_text().splitlines()
+            return [LogKey.from_vkey(line)[1] for line in lines if line.strip()]
+        except FileNotFoundError:
+            return []
+        except (OSError, AuditvaultError) as error:
+            raise SecretError(f"{self.vkeys_file} holds something that is no vkey") from error
 
     def _password(self, name: str) -> str:
         return self._read_or_make(self._directory / name, lambda: secrets.token_urlsafe(32))
@@ -110,13 +126,6 @@ class SecretStore:
         content = make()
         write_private(path, content + "\n")
         return content
-
-
-def vkey(name: str, public_key: bytes) -> str:
-    """A C2SP verifier key: name, key ID, base64 of type and key (docs/spec/checkpoint.md)."""
-    material = _ED25519 + public_key
-    key_id = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
-    return f"{name}+{key_id.hex()}+{base64.b64encode(material).decode()}"
 
 
 def _new_signer_key() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,19 @@ def test_a_process_holds_the_passwords_of_its_own_roles_only(purpose, roles):
 def test_only_the_signer_is_told_where_its_key_lies(purpose):
     assert "AUDITVAULT_SIGNER_KEY_FILE" in environment("signer")
     assert not any("SIGNER_KEY" in name for name in environment(purpose))
+
+
+@pytest.mark.parametrize("purpose", ["web", "worker", "beat", "owner", "operator"])
+def test_further_keys_to_sign_with_are_told_to_the_signer_alone(purpose, tmp_path):
+    site = dataclasses.replace(SITE, home=tmp_path)
+    (tmp_path / "secrets").mkdir()
+    for name in ("signer_b.pem", "signer_a.pem", "signer.pem"):
+        (tmp_path / "secrets" / name).touch()
+
+    files = child_environment("signer", site, inherited={})["AUDITVAULT_SIGNER_MORE_KEY_FILES"]
+
+    assert [Path(file).name for file in files.split(",")] == ["signer_a.pem", "signer_b.pem"]
+    assert not any("SIGNER_MORE" in name for name in child_environment(purpose, site, inherited={}))
 
 
 @pytest.mark.parametrize("purpose", ["beat", "signer", "owner"])

@@ -7,9 +7,12 @@ import stat
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from auditvault.cli.up.keys import SecretError, SecretStore, vkey
+from auditvault.cli.up.keys import SecretError, SecretStore
+from auditvault.core.tlog.log_key import LogKey
 from auditvault.core.tlog.note import NoteVerifier
+from auditvault.core.tlog.trust import TrustStore
 
 
 @pytest.fixture
@@ -88,13 +91,39 @@ def test_a_region_that_is_new_gets_its_key_later(directory):
 def test_the_public_file_holds_the_signers_key_as_a_c2sp_verifier_key(directory):
     ensure(store(directory))
 
-    NoteVerifier.parse(store(directory).vkeys_file.read_text().strip())
     public = (
         serialization.load_pem_private_key(store(directory).signer_key_file.read_bytes(), None)
         .public_key()
         .public_bytes_raw()
     )
-    assert store(directory).vkeys_file.read_text() == vkey("log.example", public) + "\n"
+    assert (
+        store(directory).vkeys_file.read_text() == NoteVerifier("log.example", public).vkey() + "\n"
+    )
+
+
+def test_a_key_that_was_announced_stays_in_the_public_file_and_in_the_trust_file(directory):
+    ensure(store(directory))
+    further = LogKey(
+        algorithm="ml-dsa-44",
+        public_key=MLDSA44PrivateKey.from_seed_bytes(bytes(32)).public_key().public_bytes_raw(),
+    )
+    with store(directory).vkeys_file.open("a") as file:
+        file.write(further.vkey("log.example") + "\n")
+
+    ensure(store(directory, may_create=False))
+
+    assert len(store(directory).vkeys_file.read_text().splitlines()) == 2
+    trust = store(directory).trust_file_content(regions=("eu",), log_host="log.example")
+    found = TrustStore.from_json(trust).verifiers_for("log.example/eu/1")
+    assert found[1].vkey() == further.vkey("log.example/eu/1")
+
+
+def test_a_public_file_that_holds_something_else_stops_the_start(directory):
+    ensure(store(directory))
+    store(directory).vkeys_file.write_text("not a vkey\n")
+
+    with pytest.raises(SecretError, match="log_vkeys"):
+        ensure(store(directory, may_create=False))
 
 
 def test_the_trust_file_names_the_logs_of_the_regions(directory):
