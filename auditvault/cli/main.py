@@ -27,6 +27,7 @@ COMMANDS = {
     "verify": "verify every log",
     "bundle": "take entries of a log away, with what proves them",
     "signer": "sign checkpoints until told to stop",
+    "checkpoint_key": "bring keys that sign in and out",
     "migrate_all": "bring all databases to the current schema",
     "demo": "make the demo tenant and take one record all the way",
 }
