@@ -59,7 +59,8 @@ example:
   auditvault-verify log https://log.example/tlog/0f8fad5b-d9cb-469f-a165-70867728950e \\
     --trust trust.json --token-file token --state log.state"""
 _TILES_EPILOG = f"""\
-The directory has the files checkpoint and tile/... of C2SP tlog-tiles.
+The directory has the files checkpoint and tile/... of C2SP tlog-tiles; or it is a downloaded write-once
+copy, of which the newest file in checkpoints/ is taken.
 
 {_EXIT_CODES}
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import os
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.tlog.copy_names import CHECKPOINTS, CopiedName, CopyNameError
 
 _TIMEOUT_SECONDS = 60
 _GZIP = 16 + zlib.MAX_WBITS
@@ -46,13 +49,36 @@ class Source(Protocol):
 
 
 class DirectorySource:
-    """A log's files below a directory."""
+    """A log's files below a directory.
+
+    In a write-once copy (docs/spec/copies.md), which has no file `checkpoint`, that is the newest under `checkpoints`.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def read(self, path: str, limit: int) -> bytes:
-        """Return the file's content; raises SourceError, SourceContentError when it is longer."""
+        """Return the file's content; raises SourceError, SourceContentError, CopyNameError."""
+        try:
+            return self._read(path, limit)
+        except SourceMissingError:
+            newest = self._newest_copied() if path == "checkpoint" else None
+            if newest is None:
+                raise
+        note = self._read(f"{CHECKPOINTS}/{newest}", limit)
+        newest.check(note)
+        return note
+
+    def _newest_copied(self) -> CopiedName | None:
+        newest = None
+        with suppress(OSError):
+            for found in os.scandir(self._directory / CHECKPOINTS):
+                with suppress(CopyNameError):
+                    name = CopiedName.parse(found.name)
+                    newest = max(newest or name, name)
+        return newest
+
+    def _read(self, path: str, limit: int) -> bytes:
         try:
             with (self._directory / path).open("rb") as file:
                 data = file.read(limit + 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from auditvault.core.tlog.copy_names import CopiedName
 from auditvault.verifier.main import main
 from tests.reference import bundles, receipts
 from tests.reference import merkle_oracle as oracle
@@ -322,6 +323,39 @@ def test_the_report_for_people_fits_one_screen(
     assert len(lines) <= 24
     assert all(len(line) <= 120 for line in lines)
     assert lines[-1].startswith("HOLDS")
+
+
+def as_copied(copy: Copy, *sizes: int) -> list[Path]:
+    """The checkpoints of these sizes as a write-once copy keeps them, in place of the file `checkpoint`."""
+    (copy.directory / "checkpoint").unlink()
+    for size in sizes:
+        note = receipts.note(oracle.tree_hash(LEAVES[:size]), size=size).encode()
+        copy.put(f"checkpoints/{CopiedName.of(size, note)}", note)
+    return sorted((copy.directory / "checkpoints").iterdir())
+
+
+def test_of_a_write_once_copy_the_newest_checkpoint_is_taken(copy: Copy) -> None:
+    as_copied(copy, 99, 300, 100)
+    copy.put("checkpoints/no such name", b"")
+
+    code, report = copy.visit()
+
+    assert (code, report["log"]["size"], outcomes(report)["tiles"]) == (0, 300, "holds")
+
+
+def test_a_copied_checkpoint_that_is_not_what_its_name_says_does_not_hold(copy: Copy) -> None:
+    older, newest = as_copied(copy, 100, 300)
+    newest.write_bytes(older.read_bytes())
+
+    code, report = copy.visit()
+
+    assert (code, failures(report)) == (1, {"checkpoint": "copy_damaged"})
+
+
+def test_a_copy_without_any_checkpoint_is_not_checked(copy: Copy) -> None:
+    as_copied(copy, 300)[0].unlink()
+
+    assert copy.visit()[0] == 2
 
 
 @pytest.mark.parametrize("command", ["log", "tiles"])
