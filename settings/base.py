@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "auditvault.ingest",
     "auditvault.evidence",
     "auditvault.evidence.anchors",
+    "auditvault.evidence.copies",
     "auditvault.api",
     "auditvault.console",
     "auditvault.cli",
@@ -126,6 +127,18 @@ TSA_POLICY = env.dotted_oid("AUDITVAULT_TSA_POLICY")
 TSA_EVERY_SECONDS = env.number("AUDITVAULT_TSA_EVERY_SECONDS", 3600, least=1)
 # How far this host's clock may be from the database's before it is recorded.
 CLOCK_SKEW_SECONDS = env.number("AUDITVAULT_CLOCK_SKEW_SECONDS", 2, least=1)
+
+# --- Write-once copies -----------------------------------------------------------------------------------
+# Where each region's logs are copied: none where no URL is set. Credentials are the store's library's to find.
+COPIES_URLS = {
+    _region: env.store_url(f"AUDITVAULT_COPIES_{_region.upper()}_URL") for _region in REGIONS
+}
+COPIES_EVERY_SECONDS = env.number("AUDITVAULT_COPIES_EVERY_SECONDS", 300, least=1)
+# S3 only: how long, and how, each object is locked. 0 leaves it to the bucket.
+COPIES_LOCK_DAYS = env.number("AUDITVAULT_COPIES_LOCK_DAYS", 0, least=0)
+COPIES_LOCK_MODE = env.one_of(
+    "AUDITVAULT_COPIES_LOCK_MODE", "COMPLIANCE", ("COMPLIANCE", "GOVERNANCE")
+)
 
 # --- Ingest ----------------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024

@@ -25,6 +25,9 @@ _ORIGIN = re.compile(
     r"[A-Za-z0-9._:-]+/[a-z][a-z0-9]{0,15}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._-]+)*/?")
+
 
 def text(name: str, default: str | None = None) -> str:
     """The variable's value; raises ImproperlyConfigured where it is missing and has no default."""
@@ -91,6 +94,52 @@ def http_url(name: str) -> str:
             f"{name} must be an http:// or https:// URL without user or password."
         )
     return value
+
+
+def one_of(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """The variable as one of a few words."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}.")
+    return value
+
+
+def store_url(name: str) -> str:
+    """The variable as the URL of a store of copies, without credentials; empty where it is not set.
+
+    `file:///directory`, `gs://bucket/prefix`, `az://container/prefix`, or `s3://bucket/prefix`, which may have
+    `?region=` and `&endpoint=` behind it.
+    """
+    value = text(name, "")
+    if value and not _is_store_url(value):
+        raise ImproperlyConfigured(
+            f"{name} must be file:///directory, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix,"
+            " without credentials."
+        )
+    return value
+
+
+def _is_store_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        members = parse_qs(parts.query, strict_parsing=bool(parts.query), max_num_fields=2)
+    except ValueError:
+        return False
+    if parts.fragment or "@" in parts.netloc or any(len(found) > 1 for found in members.values()):
+        return False
+    if parts.scheme == "file":
+        return not parts.netloc and not members and len(parts.path) > 1
+    if not _BUCKET.fullmatch(parts.netloc) or not _PREFIX.fullmatch(parts.path):
+        return False
+    if parts.scheme == "s3":
+        endpoint = members.pop("endpoint", [""])[0]
+        return not members.keys() - {"region"} and (not endpoint or _is_endpoint(endpoint))
+    return parts.scheme in {"gs", "az"} and not members
+
+
+def _is_endpoint(value: str) -> bool:
+    parts = urlsplit(value)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def dotted_oid(name: str) -> str:

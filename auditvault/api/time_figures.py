@@ -1,4 +1,4 @@
-"""Figures about time: how old the newest stamp is, and how this process's clock stands."""
+"""Figures about time: how old the newest stamp and the newest copies are, and how this process's clock stands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from prometheus_client.core import GaugeMetricFamily
 
 from auditvault.evidence.anchors.selectors import newest_age
 from auditvault.evidence.clock import ENTRY_TYPE, WATCH
+from auditvault.evidence.copies.progress import copy_age
+from auditvault.evidence.copies.stores import region_place
 from auditvault.ledger.admin.services import last_recorded
 
 
@@ -30,6 +32,11 @@ def time_figures(regions: Iterable[str]) -> Iterator[GaugeMetricFamily]:
         "When the last clock.skew entry was recorded, Unix time.",
         labels=["region"],
     )
+    copied = GaugeMetricFamily(
+        "auditvault_copy_age_seconds",
+        "Age of the newest checkpoint in the write-once copy, of the log that is furthest behind.",
+        labels=["region"],
+    )
     for region in regions:
         newest = newest_age(region)
         if newest is not None:
@@ -42,4 +49,8 @@ def time_figures(regions: Iterable[str]) -> Iterator[GaugeMetricFamily]:
         last = last_recorded(region, ENTRY_TYPE)
         if last is not None:
             recorded.add_metric([region], last.timestamp())
-    yield from (age, offset, recorded)
+        place = region_place(region)
+        behind = copy_age(region, place.digest) if place is not None else None
+        if behind is not None:
+            copied.add_metric([region], behind.total_seconds())
+    yield from (age, offset, recorded, copied)

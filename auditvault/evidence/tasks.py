@@ -12,6 +12,7 @@ from django.conf import settings
 
 from auditvault.evidence.anchors.jobs import timestamp_jobs
 from auditvault.evidence.clock import WATCH
+from auditvault.evidence.copies.jobs import copy_jobs
 from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.jobs import Detail, Job, JobFailedError, run_due
 from auditvault.evidence.payloads import holds_keys
@@ -120,4 +121,5 @@ JOBS = [
     Job(name="make_partitions", every=timedelta(hours=12), run=_make_partitions),
     *timestamp_jobs(),
     *witness_jobs(),
+    *copy_jobs(),
 ]

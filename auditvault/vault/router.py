@@ -23,7 +23,15 @@ class RegionRouter:
     """Keeps control, region and keyring tables apart, for queries and for migrations."""
 
     region_apps: ClassVar[frozenset[str]] = frozenset(
-        {"ledger", "ledger_admin", "vault", "traces", "access_events", "evidence_anchors"}
+        {
+            "ledger",
+            "ledger_admin",
+            "vault",
+            "traces",
+            "access_events",
+            "evidence_anchors",
+            "evidence_copies",
+        }
     )
     keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring"})
 

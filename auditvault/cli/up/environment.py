@@ -28,8 +28,10 @@ Purpose = Literal["web", "worker", "beat", "signer", "owner", "operator"]
 # Taken over from the supervisor's own environment where set; everything else stays behind.
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TMPDIR|TERM|OMP_[A-Z_]+|OPENBLAS_[A-Z0-9_]+"
-    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|ALLOW_FILE_KEYS|PUBLIC_LOGS|WITNESS_[A-Z_]+)"
+    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|ALLOW_FILE_KEYS|PUBLIC_LOGS|WITNESS_[A-Z_]+|COPIES_[A-Z0-9_]+)"
 )
+# What opens the store of the copies: for workers alone. The operator's environment is written into a file.
+_CLOUD = re.compile(r"(AWS|GOOGLE|AZURE)_[A-Z0-9_]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +66,8 @@ def child_environment(
             environment[f"AUDITVAULT_ROOT_KEY_{region.upper()}_FILE"] = str(key_file)
     if purpose in {"web", "worker", "beat", "operator"}:
         environment["AUDITVAULT_BROKER_URL"] = site.broker_url
+    if purpose == "worker":
+        environment |= {name: value for name, value in inherited.items() if _CLOUD.fullmatch(name)}
     if purpose == "signer":
         environment["AUDITVAULT_SIGNER_KEY_FILE"] = str(secrets.signer_key_file)
         more = ",".join(str(path) for path in secrets.more_signer_key_files)

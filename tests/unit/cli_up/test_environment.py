@@ -109,3 +109,13 @@ def test_nothing_of_the_shell_goes_along_unless_it_is_meant_to():
     found = environment("web", inherited=shell)
 
     assert {name for name in shell if name in found} == {"PATH", "LC_ALL", "AUDITVAULT_LOG_LEVEL"}
+
+
+def test_what_opens_the_store_of_the_copies_is_for_workers_alone():
+    shell = {"AWS_SECRET_ACCESS_KEY": "x", "AUDITVAULT_COPIES_EU_URL": "s3://bucket"}
+    purposes = ("web", "worker", "beat", "signer", "owner", "operator")
+
+    told = {purpose: environment(purpose, inherited=shell) for purpose in purposes}
+
+    assert [each for each in purposes if "AWS_SECRET_ACCESS_KEY" in told[each]] == ["worker"]
+    assert all("AUDITVAULT_COPIES_EU_URL" in told[each] for each in purposes)

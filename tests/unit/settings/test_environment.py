@@ -71,3 +71,55 @@ def test_a_number_below_the_least_is_refused(monkeypatch: pytest.MonkeyPatch, va
 def test_a_number_that_is_the_least_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NAME, "1")
     assert environment.number(NAME, 7, least=1) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///srv/copies",
+        "s3://bucket",
+        "s3://bucket/audit/eu",
+        "s3://bucket/audit?region=eu-central-1&endpoint=https://s3.example:9000",
+        "gs://bucket/audit",
+        "az://container/audit/",
+    ],
+)
+def test_the_place_of_copies_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv(NAME, url)
+    assert environment.store_url(NAME) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/srv/copies",
+        "file://host/srv",
+        "file:///",
+        "file:///srv?x=1",
+        "http://bucket/audit",
+        "s3://",
+        "s3:///audit",
+        "s3://AKIA:secret-word@bucket/audit",
+        "s3://bucket/audit?secret_access_key=secret-word",
+        "s3://bucket/audit?endpoint=https://u:secret-word@s3.example",
+        "s3://bucket/audit?endpoint=s3.example",
+        "s3://bucket/audit?region=a&region=b",
+        "s3://bucket/a//b",
+        "s3://bucket/../a b",
+        "gs://bucket/audit?region=eu",
+        "s3://bucket/audit#x",
+    ],
+)
+def test_what_is_no_place_of_copies_is_refused_without_being_repeated(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv(NAME, url)
+    with pytest.raises(ImproperlyConfigured, match=NAME) as refused:
+        environment.store_url(NAME)
+    assert "secret-word" not in str(refused.value)
+
+
+def test_a_word_that_is_not_one_of_the_allowed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "compliance")
+    with pytest.raises(ImproperlyConfigured, match="COMPLIANCE, GOVERNANCE"):
+        environment.one_of(NAME, "COMPLIANCE", ("COMPLIANCE", "GOVERNANCE"))

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.evidence.copies.checking import check_copies, note_findings
+from auditvault.evidence.copies.stores import region_target
 from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.payloads import holds_keys
 from auditvault.evidence.verification import (
@@ -78,6 +80,11 @@ class Command(BaseCommand):
             help="do not read again what this file says an earlier run has verified, and add to it",
         )
         parser.add_argument(
+            "--copies",
+            action="store_true",
+            help="compare with every checkpoint in the region's write-once copy",
+        )
+        parser.add_argument(
             "--checkpoint",
             action="append",
             type=Path,
@@ -115,19 +122,18 @@ class Command(BaseCommand):
         outcome = Outcome(reports=[], databases=[])
         for region in regions:
             outcome.databases.extend(verify_databases(region))
-            outcome.reports.extend(
-                verify_region(
-                    region=region,
-                    keys=keys,
-                    remembered=remembered,
-                    retired=read_retired(settings.SIGNER_STATE_FILE, region),
-                    kept=kept,
-                    with_payloads=_opens_payloads(region, options["payloads"]),
-                    jobs=options["jobs"],
-                    progress=None if quiet else self._progress,
-                    state=state,
-                )
+            reports = verify_region(
+                region=region,
+                keys=keys,
+                remembered=remembered,
+                retired=read_retired(settings.SIGNER_STATE_FILE, region),
+                kept=kept,
+                with_payloads=_opens_payloads(region, options["payloads"]),
+                jobs=options["jobs"],
+                progress=None if quiet else self._progress,
+                state=state,
             )
+            outcome.reports.extend(_compared(region, reports) if options["copies"] else reports)
         return outcome
 
     def _progress(self, origin: str, done: int, size: int) -> None:
@@ -161,6 +167,14 @@ def _state(path: Path | None) -> VerificationState | None:
     # A file that cannot be written is not found out after hours.
     state.save()
     return state
+
+
+def _compared(region: str, reports: list[Report]) -> list[Report]:
+    """The reports with what the region's copies contradict."""
+    target = region_target(region)
+    if target is None:
+        raise VerificationUnavailableError(f"The region {region!r} has no AUDITVAULT_COPIES_…_URL.")
+    return note_findings(reports, list(check_copies(target)), region)
 
 
 def _opens_payloads(region: str, asked: bool | None) -> bool:  # noqa: FBT001  # yes, no, or as it may be
