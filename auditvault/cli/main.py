@@ -28,6 +28,7 @@ COMMANDS = {
     "bundle": "take entries of a log away, with what proves them",
     "signer": "sign checkpoints until told to stop",
     "checkpoint_key": "bring keys that sign in and out",
+    "restored": "answer for a database that was put back to an older backup",
     "migrate_all": "bring all databases to the current schema",
     "demo": "make the demo tenant and take one record all the way",
 }

@@ -17,6 +17,7 @@ from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.jobs import Detail, Job, JobFailedError, run_due
 from auditvault.evidence.payloads import holds_keys
 from auditvault.evidence.verification import (
+    read_acknowledged,
     read_log_keys,
     read_memory,
     read_retired,
@@ -57,6 +58,7 @@ def _verified(region: str, *, with_payloads: bool, databases: Sequence[DatabaseF
         keys=read_log_keys(Path(settings.LOG_VKEYS_FILE)),
         remembered=remembered,
         retired=read_retired(settings.SIGNER_STATE_FILE, region),
+        restores=read_acknowledged(settings.SIGNER_STATE_FILE),
         with_payloads=with_payloads,
     )
     bad = {report.origin: report.first_bad for report in reports if not report.holds}
@@ -67,6 +69,9 @@ def _verified(region: str, *, with_payloads: bool, databases: Sequence[DatabaseF
         "payloads_gone": sum(report.payloads_gone for report in reports),
         "bad": bad,
         "database": [finding.as_json() for finding in databases],
+        "epochs": {
+            report.origin: 1 + len(report.restores) for report in reports if report.restores
+        },
         "notes": sorted({note for report in reports for note in report.notes}),
     }
     if bad or databases:

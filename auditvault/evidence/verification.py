@@ -27,6 +27,7 @@ from auditvault.evidence.payloads import check_unrecorded_payloads
 from auditvault.evidence.verification_checkpoints import (
     Trust,
     VerificationUnavailableError,
+    read_acknowledged,
     read_kept,
     read_log_keys,
     read_memory,
@@ -40,6 +41,7 @@ from auditvault.evidence.verification_range import verify_range
 from auditvault.evidence.verification_report import Progress, Report
 from auditvault.evidence.verification_state import VerificationState
 from auditvault.ledger.logs import LogRef, tenant_logs
+from auditvault.ledger.restores import Restore
 from auditvault.ledger.scope import region_alias, shared_snapshot, tenant_scope
 from auditvault.ledger.signer_state import RegionKey, Signed
 
@@ -48,6 +50,7 @@ __all__ = [
     "Trust",
     "VerificationState",
     "VerificationUnavailableError",
+    "read_acknowledged",
     "read_kept",
     "read_log_keys",
     "read_memory",
@@ -64,6 +67,7 @@ def verify_region(
     remembered: Mapping[str, Signed],
     retired: Sequence[RegionKey] = (),
     kept: Sequence[Checkpoint] = (),
+    restores: Sequence[Restore] = (),
     with_payloads: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
@@ -73,11 +77,13 @@ def verify_region(
 
     `keys` are the signer's, from a place that the database's owner does not control; `remembered` is what the
     signer's own state says, and `retired` what it says of keys, empty where it cannot be had; `kept` are checkpoints
-    from elsewhere. All must have been read before: a log may grow while it is verified. `with_payloads` opens every
-    content, with the region's keys. What `state` says to be verified is not read again, and what is verified now is
-    added to it.
+    from elsewhere. All must have been read before: a log may grow while it is verified. `restores` were answered for.
+    `with_payloads` opens every content, with the region's keys. What `state` says to be verified is not read again, and
+    what is verified now is added to it.
     """
-    trust = Trust(keys=keys, remembered=remembered, retired=retired, kept=kept)
+    trust = Trust(
+        keys=keys, remembered=remembered, retired=retired, kept=kept, restores=tuple(restores)
+    )
     logs = [
         log
         for tenant_id in _tenants(region)
@@ -123,6 +129,8 @@ def verify_logs(
         merges = _merges(list(crew.map(plan_log, tasks)), state, shown)
         _verify_ranges(crew, merges, state)
         reports = list(crew.map(end_log, [merge.end() for merge in merges.values()]))
+    for report in reports:
+        report.restores = trust.restores_of(report.origin)
     if with_payloads:
         _check_unrecorded_payloads(region, logs, reports)
     return reports
@@ -186,7 +194,9 @@ def _missing_logs(region: str, trust: Trust, seen: set[str]) -> list[Report]:
     for origin, size in trust.origins().items():
         if origin.split("/")[1] == region and origin not in seen and size:
             report = Report(region=region, origin=origin, kind="unknown")
-            report.bad("log_missing", 0)
+            report.restores = trust.restores_of(origin)
+            if not any(not restore.kept_size for restore in report.restores):
+                report.bad("log_missing", 0)
             lost.append(report)
     return lost
 

@@ -19,6 +19,7 @@ from auditvault.core.tlog.note import LogVerifier, NoteError, known_lines, parse
 from auditvault.core.tlog.proof import Receipt, ReceiptError
 from auditvault.evidence.verification_report import Report
 from auditvault.ledger.logs import LogRef
+from auditvault.ledger.restores import Restore, read_restores
 from auditvault.ledger.signer_state import RegionKey, Signed, SignerState
 
 
@@ -40,6 +41,8 @@ class Trust:
     """The region's keys that sign no more, from the same memory."""
     kept: Sequence[Checkpoint] = ()
     """Checkpoints that somebody kept outside, their signatures verified."""
+    restores: Sequence[Restore] = ()
+    """Restores that were answered for, from beside the signer's memory."""
 
     def origins(self) -> dict[str, int]:
         """Each origin of which something is known, with the greatest size known."""
@@ -47,6 +50,10 @@ class Trust:
         for checkpoint in self.kept:
             sizes[checkpoint.origin] = max(checkpoint.size, sizes.get(checkpoint.origin, 0))
         return sizes
+
+    def restores_of(self, origin: str) -> list[Restore]:
+        """The log's restores, oldest first."""
+        return [restore for restore in self.restores if restore.origin == origin]
 
 
 def read_log_keys(path: Path) -> list[LogKey]:
@@ -77,6 +84,16 @@ def read_retired(path: str, region: str) -> list[RegionKey]:
     except (AuditvaultError, OSError) as error:
         raise VerificationUnavailableError("The signer's memory cannot be read.") from error
     return [item for item in ring if item.retired is not None]
+
+
+def read_acknowledged(path: str) -> tuple[Restore, ...]:
+    """The restores that were answered for, from beside the signer's state file; none where `path` is empty."""
+    if not path:
+        return ()
+    try:
+        return read_restores(Path(path))
+    except AuditvaultError as error:
+        raise VerificationUnavailableError("The file of restores cannot be read.") from error
 
 
 def read_kept(paths: Iterable[Path], keys: Sequence[LogKey]) -> list[Checkpoint]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from auditvault.ledger.restores import Restore
+
 Progress = Callable[[str, int, int], None]
 """Takes a log's origin, how many entries were checked, and how many it has."""
 
@@ -25,6 +27,8 @@ class Report:
     payloads_gone: int = 0
     first_bad: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    # Restores that were answered for: each began a new epoch of the log.
+    restores: list[Restore] = field(default_factory=list)
     # Entries that are missing, or whose header was not found: so many headers are left over for a known reason.
     unaccounted: int = 0
 

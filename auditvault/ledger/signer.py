@@ -80,7 +80,9 @@ class Signer:
     def __init__(self, *, keys: KeyFiles, state: SignerState) -> None:
         self._keys = keys
         self._state = state
-        self._refused: set[tuple[str, str]] = set()
+        self._alarmed: set[tuple[str, str]] = set()
+        # Logs that do not extend what was signed of them.
+        self._refused: set[str] = set()
         self._read: dict[str, tuple[int, str]] = {}
 
     def run_once(self, connection: psycopg.Connection[Any], now: datetime, *, region: str) -> int:
@@ -96,7 +98,7 @@ class Signer:
         except (SignerKeyMissingError, SignerKeyUnknownError) as error:
             self._alarm(_of_region(region), error)
             return self._publish(connection)
-        self._refused = {each for each in self._refused if each[0] != _of_region(region)}
+        self._alarmed = {each for each in self._alarmed if each[0] != _of_region(region)}
         changed = ring != before
         fresh: dict[str, Signed] = {}
         for head in heads:
@@ -137,8 +139,10 @@ class Signer:
             covered = self._state.signed.get(origin)
             if covered is None or self._read.get(origin) == (covered.size, covered.root):
                 continue
+            if not _extends(connection, head, covered):
+                continue  # refused below, or restored: then it is signed anew first
             # What covers an event was given out before the event counts, also where a crash came between.
-            self._publish(connection)
+            self._publish(connection, only=origin)
             sizes = {
                 each.log.origin: self._state.signed[each.log.origin].size
                 for each in heads
@@ -170,25 +174,46 @@ class Signer:
             due = again or datetime.fromisoformat(last.signed_at) + HEARTBEAT <= now
             return _sign(head, keys, now) if due else None
         try:
-            _check_extends(connection, head, last)
-        except (LogInconsistentError, ProofError, MissingTileError) as error:
+            self._check_extends(connection, head, last)
+        except AuditvaultError as error:
             self._alarm(origin, error)
+            self._refused.add(origin)
             return None
-        self._refused = {each for each in self._refused if each[0] != origin}
+        self._alarmed = {each for each in self._alarmed if each[0] != origin}
+        self._refused.discard(origin)
         return _sign(head, keys, now)
+
+    def _check_extends(
+        self, connection: psycopg.Connection[Any], head: _Head, last: Signed | None
+    ) -> None:
+        """Prove that the head extends the last checkpoint, or what an acknowledged restore went back to."""
+        if last is None:
+            return _check_extends(connection, head, 0, EMPTY_ROOT)
+        try:
+            return _check_extends(connection, head, last.size, bytes.fromhex(last.root))
+        except (LogInconsistentError, ProofError, MissingTileError):
+            restored = self._state.restored_from(head.log.origin)
+            if restored is None:
+                raise
+        _check_extends(connection, head, *restored)
+        log.critical("%s was restored and goes on from %d entries", head.log.origin, restored[0])
+        return None
 
     def _alarm(self, what: str, error: AuditvaultError) -> None:
         """Say it once, loudly; what cannot be signed stays unsigned until it can be again."""
-        if (what, error.code) not in self._refused:
+        if (what, error.code) not in self._alarmed:
             log.critical("refused to sign %s: %s (%s)", what, error.message, error.code)
-            self._refused.add((what, error.code))
+            self._alarmed.add((what, error.code))
 
-    def _publish(self, connection: psycopg.Connection[Any]) -> int:
-        """Insert what the state holds and the table lacks: this pass's checkpoints, and a crashed pass's."""
+    def _publish(self, connection: psycopg.Connection[Any], *, only: str | None = None) -> int:
+        """Insert what the state holds and the table lacks: this pass's checkpoints, and a crashed pass's.
+
+        A log that is refused gets none: the checkpoint is not of what is there.
+        """
         published = 0
         for tenant_id, log_id, origin in _origins(connection):
             signed = self._state.signed.get(origin)
-            if signed is None:
+            if signed is None or origin in self._refused or only not in {None, origin}:
                 continue
             result = connection.execute(
                 "INSERT INTO ledger_checkpoint (tenant_id, log_id, size, root, note, signed_at)"
@@ -244,23 +269,35 @@ def _root(size: int, nodes: bytes) -> bytes:
         return b""
 
 
-def _check_extends(connection: psycopg.Connection[Any], head: _Head, last: Signed | None) -> None:
-    """Prove that the head extends the last checkpoint, from the tiles; raises where it does not."""
+def _extends(connection: psycopg.Connection[Any], head: _Head, last: Signed) -> bool:
+    try:
+        _check_extends(connection, head, last.size, bytes.fromhex(last.root))
+    except (LogInconsistentError, ProofError, MissingTileError):
+        return False
+    return True
+
+
+def _check_extends(
+    connection: psycopg.Connection[Any], head: _Head, old_size: int, old_root: bytes
+) -> None:
+    """Prove that the head extends a tree, from the tiles; raises where it does not."""
     fetch = partial(fetch_tiles, connection, head.log)
-    if last is None or last.size == 0:
+    if old_size == 0:
         if tlog_tiles.root_at(head.size, fetch) != head.root:
             raise LogInconsistentError("The head's root is not that of its entries.")
         return
-    if head.size < last.size:
-        raise LogInconsistentError(f"The log has {head.size} entries; {last.size} were signed.")
-    if head.size == last.size:
-        raise LogInconsistentError(
-            f"At {head.size} entries the root is not the one that was signed."
-        )
+    if head.size < old_size:
+        raise LogInconsistentError(f"The log has {head.size} entries; {old_size} were signed.")
+    if head.size == old_size:
+        if head.root != old_root:
+            raise LogInconsistentError(
+                f"At {head.size} entries the root is not the one that was signed."
+            )
+        return
     verify_consistency(
-        old_size=last.size,
+        old_size=old_size,
         new_size=head.size,
-        old_root=bytes.fromhex(last.root),
+        old_root=old_root,
         new_root=head.root,
-        proof=tlog_tiles.consistency_proof(last.size, head.size, fetch),
+        proof=tlog_tiles.consistency_proof(old_size, head.size, fetch),
     )

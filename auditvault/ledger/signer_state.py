@@ -12,13 +12,15 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.log_key import LogKey, LogKeyError
+from auditvault.ledger.durable import replace_file
+from auditvault.ledger.restores import read_restores, restore_of
 
 _VERSIONS = ("auditvault/signer-state/1", "auditvault/signer-state/2")
 
@@ -115,7 +117,7 @@ class SignerState:
             },
         }
         try:
-            _replace(self._path, json.dumps(body))
+            replace_file(self._path, json.dumps(body))
         except OSError as error:
             reason = error.strerror or "unknown error"
             raise SignerStateUnwritableError(
@@ -123,25 +125,12 @@ class SignerState:
             ) from error
         self.signed, self.keys = dict(signed), dict(keys)
 
-
-def _replace(path: Path, content: str) -> None:
-    part = path.with_suffix(".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with suppress(OSError):  # room for the next attempt, on a full disk
-            part.unlink()
-        raise
-    part.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    def restored_from(self, origin: str) -> tuple[int, bytes] | None:
+        """Size and root that the log goes on from, where its last checkpoint was lost by an acknowledged restore."""
+        last = self.signed[origin]
+        restores = read_restores(self._path)
+        found = restore_of(restores, origin=origin, note=last.note, signed_at=last.signed_at)
+        return None if found is None else (found.kept_size, bytes.fromhex(found.kept_root))
 
 
 def _read_state(path: Path) -> tuple[dict[str, Signed], dict[str, tuple[RegionKey, ...]]]:

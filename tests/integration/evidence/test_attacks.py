@@ -1,14 +1,13 @@
 """Attacks by whoever owns the database, on real PostgreSQL with triggers off: each is found, and named for what it is.
 
 Edits of single rows, tiles, heads and checkpoints are in `test_verification` and `test_signatures`, those of contents
-in `test_payloads`, those of the database itself in `test_grants`.
+in `test_payloads`, those of the database itself in `test_grants`, older backups in `test_restores`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ import pytest
 from tests.integration.evidence.rewriting import SIZE, cut, drop_checkpoints, resign, rewrite
 from tests.integration.evidence.verdict import findings, logs_of, verify
 from tests.integration.ingest.sending import chat, protobuf_of, send
-from tests.integration.ledger.outage import cut_all, drop_connections
-from tests.integration.ledger.superuser import superuser, tampering
+from tests.integration.ledger.superuser import tampering
 
 
 def src(connection, log, index):
@@ -225,46 +223,6 @@ def test_entries_of_two_tenants_that_changed_places_are_named_in_both(
     for logs in found:
         assert {"entry_changed", "entry_place", "header_missing"} <= set(logs["interactions"])
         assert set(logs["interactions"].values()) == {5}
-
-
-@contextmanager
-def restored(cluster, backup):
-    """Inside the block the region's database is an older one of itself."""
-
-    def rename(connection, old, new):
-        cut_all(connection, old)
-        connection.execute(f"ALTER DATABASE {old} RENAME TO {new}")
-
-    with superuser(cluster, "postgres") as connection:
-        drop_connections()
-        rename(connection, "region_us", "region_us_now")
-        rename(connection, backup, "region_us")
-        try:
-            yield
-        finally:
-            drop_connections()
-            rename(connection, "region_us", backup)
-            rename(connection, "region_us_now", "region_us")
-            connection.execute(f"DROP DATABASE {backup}")
-
-
-def test_an_older_backup_that_was_restored_is_a_rollback(client, tenant, cluster, run_signer):
-    def add(count):
-        body = protobuf_of(*[chat(f"{n}") for n in range(count)])
-        headers = tenant.headers("ingest", regions=("us",))
-        assert send(client, tenant, body, headers=headers).status_code == 200
-        run_signer()
-
-    add(20)
-    with superuser(cluster, "postgres") as connection:
-        drop_connections()
-        cut_all(connection, "region_us")
-        connection.execute("CREATE DATABASE region_us_old TEMPLATE region_us")
-    add(10)
-    with restored(cluster, "region_us_old"):
-        found = findings(tenant, with_payloads=True)
-    assert found == {"interactions": {"rollback": 20}}
-    assert findings(tenant, with_payloads=True) == {}
 
 
 def test_logs_verified_at_once_in_processes_give_the_same_reports(recorded, log, forger):

@@ -24,9 +24,9 @@ def forger(cluster, tenant):
 def signing_key(service):
     from django.conf import settings
 
-    from auditvault.ledger.signer import load_private_key
+    from auditvault.ledger.signer_keys import load_signing_key
 
-    return load_private_key(Path(settings.SIGNER_KEY_FILE))
+    return load_signing_key(Path(settings.SIGNER_KEY_FILE)).private
 
 
 @pytest.fixture

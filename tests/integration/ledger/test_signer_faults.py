@@ -240,7 +240,7 @@ def test_a_full_disk_is_waited_out(rig, caplog):
     rig.look()
     rig.happen()
     before = rig.state.read_bytes()
-    rig.state.with_suffix(".part").symlink_to("/dev/full")
+    rig.state.with_name(f"{rig.state.name}.part").symlink_to("/dev/full")
     rig.look()
     assert (rig.signers(), rig.state.read_bytes()) == ([(1, ["old"])], before)
     assert ["No space left" in alarm for alarm in alarms(caplog)] == [True]

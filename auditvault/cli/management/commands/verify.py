@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from auditvault.evidence.verification import (
     Report,
     VerificationState,
     VerificationUnavailableError,
+    read_acknowledged,
     read_kept,
     read_log_keys,
     read_memory,
     read_retired,
     verify_region,
 )
+from auditvault.ledger.restores import Restore
 
 HOLDS, DOES_NOT_HOLD, NOT_CHECKED = 0, 1, 2
 
@@ -115,6 +117,7 @@ class Command(BaseCommand):
         keys = read_log_keys(Path(settings.LOG_VKEYS_FILE))
         # What is known outside is read before the logs, which may grow meanwhile.
         remembered = read_memory(settings.SIGNER_STATE_FILE)
+        restores = read_acknowledged(settings.SIGNER_STATE_FILE)
         kept = read_kept(options["checkpoint"], keys)
         state = _state(options["resume"])
         _refuse_elsewhere([checkpoint.origin for checkpoint in kept], regions)
@@ -128,6 +131,7 @@ class Command(BaseCommand):
                 remembered=remembered,
                 retired=read_retired(settings.SIGNER_STATE_FILE, region),
                 kept=kept,
+                restores=restores,
                 with_payloads=_opens_payloads(region, options["payloads"]),
                 jobs=options["jobs"],
                 progress=None if quiet else self._progress,
@@ -148,6 +152,8 @@ class Command(BaseCommand):
             )
             for kind, index in sorted(report.first_bad.items()):
                 self.stdout.write(f"    {kind}: first at index {index}")
+            for restore in report.restores:
+                self.stdout.write(f"    {_epoch(restore)}")
         for finding in outcome.databases:
             self.stdout.write(f"{'DATABASE':14} {finding.region:4} {_in_words(finding)}")
         for note in sorted({note for report in outcome.reports for note in report.notes}):
@@ -201,6 +207,13 @@ def _payloads(report: Report) -> str:
     return f" {report.payloads:>8,} contents{gone}"
 
 
+def _epoch(restore: Restore) -> str:
+    return (
+        f"RESTORED: epoch {restore.epoch} goes on from {restore.kept_size:,} entries; of {restore.lost_size:,}"
+        f" that were signed the rest is lost (case {restore.case}, record {restore.record})"
+    )
+
+
 def _in_words(finding: DatabaseFinding) -> str:
     name = f" {finding.name}" if finding.name else ""
     said = f"{finding.database}: {finding.finding} on {finding.object}{name}"
@@ -227,6 +240,8 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
                 "payloads": report.payloads,
                 "payloads_gone": report.payloads_gone,
                 "first_bad": report.first_bad,
+                "epoch": 1 + len(report.restores),
+                "restores": [asdict(restore) for restore in report.restores],
                 "notes": report.notes,
             }
             for report in outcome.reports
