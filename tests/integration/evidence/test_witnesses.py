@@ -7,14 +7,17 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.integration.evidence.rewriting import drop_checkpoints, rewrite
 from tests.integration.evidence.verdict import logs_of
+from tests.integration.evidence_bundles.forging import sign_anew
 from tests.integration.ingest.sending import chat, protobuf_of, send
-from tests.integration.ledger.superuser import superuser
+from tests.integration.ledger.superuser import superuser, tampering
 
 PROGRAM = (sys.executable, "-m", "auditvault.verifier.main", "witness")
 SECONDS = 30.0
@@ -175,6 +178,27 @@ def test_a_witness_that_has_seen_a_longer_log_is_an_alarm(
             connection.execute(f"DELETE FROM {table} WHERE log_id = %s AND size = 2", (log.log_id,))
             connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
     assert submit(log, policy).refused == {log.origin: "witness_ahead"}
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_log_that_was_rewritten_and_signed_with_the_stolen_key_is_refused_and_an_alarm(
+    client, tenant, run_signer, cluster, log, policy, grown, caplog
+):
+    for number in range(14):
+        grow(client, tenant, run_signer, f"{number}")
+    assert submit(log, policy).refused == {}
+    with tampering(cluster, tenant.tenant_id, "region_us") as connection:
+        rewrite(connection, log, lambda each: each if each.index < 10 else replace(each, src="x:y"))
+        drop_checkpoints(connection, log, 0)
+        if grown:
+            body = protobuf_of(chat("another"))
+            headers = tenant.headers("ingest", regions=("us",))
+            assert send(client, tenant, body, headers=headers).status_code == 200
+        sign_anew(connection, log)
+        connection.execute("DELETE FROM ledger_cosignature WHERE log_id = %s", (log.log_id,))
+        assert submit(log, policy).refused == {log.origin: "witness_refused"}
+        assert witnessed(log, policy) is None
+    assert "refuses" in caplog.text
 
 
 def test_a_witness_that_does_not_know_the_log_refuses(
