@@ -2,11 +2,12 @@
 # make test    everything the tests need, and the tests           (ARGS: pytest's arguments)
 # make check   linters, types, import rules, migrations
 # make bench   the benchmarks                                     (ARGS: theirs)
-# make clean   removes .venv and var/
+# make verifier  the verifier as one file, dist/auditvault-verify.pyz
+# make clean   removes .venv, var/ and dist/
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: up test check bench clean browser
+.PHONY: up test check bench verifier clean browser
 
 # The first Python on the path that is new enough and not too new.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -40,10 +41,15 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+# Needs no .venv: whoever builds it wants to install nothing of the service.
+verifier:
+	@test -n "$(PYTHON)" || { echo "this needs Python 3.11, 3.12 or 3.13 (set PYTHON=...)" >&2; exit 1; }
+	@$(PYTHON) deploy/verifier/build.py dist/auditvault-verify.pyz
+
 # Servers that run as another user may have their files outside var/, where a link names them.
 clean:
 	@case "$$(readlink var/servers)" in */auditvault-servers-*) rm -rf "$$(readlink var/servers)";; esac
-	rm -rf $(VENV) var
+	rm -rf $(VENV) var dist
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "auditvault needs Python 3.11, 3.12 or 3.13 (set PYTHON=...)" >&2; exit 1; }

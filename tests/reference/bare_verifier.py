@@ -41,12 +41,7 @@ class BareVerifier:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, folder / name)
-        for name in THEIRS:
-            spec = importlib.util.find_spec(name)
-            if spec is not None and spec.origin is not None:
-                origin = Path(spec.origin)
-                place = origin.parent if origin.name == "__init__.py" else origin
-                (folder / place.name).symlink_to(place)
+        link_theirs(folder)
 
     def others(self) -> list[str]:
         """Which packages of the service it could import; none."""
@@ -72,6 +67,16 @@ class BareVerifier:
             timeout=120,
             check=False,
         )
+
+
+def link_theirs(folder: Path) -> None:
+    """Put `cryptography`, and what it needs, into the folder."""
+    for name in THEIRS:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            origin = Path(spec.origin)
+            place = origin.parent if origin.name == "__init__.py" else origin
+            (folder / place.name).symlink_to(place)
 
 
 def outcomes(report: dict[str, Any]) -> dict[str, str]:
