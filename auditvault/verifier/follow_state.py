@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.checkpoint import Checkpoint
+from auditvault.core.tlog.entry import check_time
 from auditvault.core.tlog.merkle import HASH_SIZE, CompactRange
 from auditvault.core.tlog.note import parse_note
 from auditvault.core.tlog.strict_json import check_keys, parse_object
@@ -119,4 +120,9 @@ def _parse(data: bytes) -> Followed:
         raise FollowStateError("the state is none: not hex") from None
     if len(leaf) not in {0, HASH_SIZE} or bool(leaf) != bool(nodes):
         raise FollowStateError("the state is none: a leaf hash is 32 bytes")
+    if leaf:
+        # Compared as text with the times to come: another would let time go back, or accuse the log of it.
+        check_time(members["time"])
+    elif members["time"]:
+        raise FollowStateError("the state is none: a time without an entry")
     return Followed(note=members["note"], nodes=nodes, leaf=leaf, time=members["time"])

@@ -80,7 +80,7 @@ class Entry:
     def __post_init__(self) -> None:
         _check_log(self.log)
         _check_labels(self.type, self.src)
-        _check_time(self.recorded_at)
+        check_time(self.recorded_at)
         if type(self.index) is not int or not 0 <= self.index <= MAX_INDEX:
             raise EntryError("an index is an integer from 0 to 2^63 - 2")
         if len(self.prev) != HASH_SIZE or len(self.commitment) != HASH_SIZE:
@@ -199,7 +199,7 @@ def _read_slowly(data: bytes) -> EntryFields:
 def _check_text(log: str, recorded_at: str, entry_type: str) -> None:
     """Rules that the form alone does not keep. A batch's entries share all three."""
     _check_log(log)
-    _check_time(recorded_at)
+    check_time(recorded_at)
     if not _TYPE.fullmatch(entry_type):
         raise EntryError("a type is words of a-z and _ joined by '.', at most 64 characters")
 
@@ -293,7 +293,8 @@ def _check_labels(entry_type: str, src: str) -> None:
         raise EntryError("a source is 1 to 128 characters of A-Z a-z 0-9 . _ : / -")
 
 
-def _check_time(text: str) -> None:
+def check_time(text: str) -> None:
+    """Check the form of an entry's `t`; raises EntryError."""
     if not _TIME.fullmatch(text):
         raise EntryError("a time is YYYY-MM-DDThh:mm:ss.ffffffZ")
     try:
