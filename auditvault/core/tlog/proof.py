@@ -87,7 +87,7 @@ class Receipt:
     """A receipt as read: well-formed, not yet verified."""
 
     interaction_id: str
-    """The service's name of the record, a lower-case UUID; nothing in the entry binds it."""
+    """The service's name of the record, a lower-case UUID; only a header's `id` binds it."""
     log: str
     """Origin of the log."""
     index: int
@@ -215,6 +215,8 @@ class Receipt:
         header = parse_canonical(self.header)
         if not isinstance(header, dict):
             raise ReceiptMismatchError("the header is not a JSON object")
+        if header.get("id", self.interaction_id) != self.interaction_id:
+            raise ReceiptMismatchError("the header is of another record than the receipt names")
         return header
 
 

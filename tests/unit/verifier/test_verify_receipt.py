@@ -118,6 +118,19 @@ def test_the_callers_own_header_wins_over_the_receipts(
     assert report["checks"][-1]["code"] == "commitment_mismatch"
 
 
+def test_a_header_with_an_id_is_the_named_records(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = GOOD["interaction_id"]
+    made = receipts.receipt(header=f'{{"id":"{name}","model":"example-1"}}'.encode())
+    outcomes = []
+    for interaction_id in (name, name.replace("7", "8")):
+        files.receipt.write_text(receipts.dumps(made | {"interaction_id": interaction_id}))
+        outcomes.append((files.run("--json"), _report(capsys)["checks"][-1]["code"]))
+
+    assert outcomes == [(0, None), (1, "receipt_mismatch")]
+
+
 @pytest.mark.parametrize(
     ("changes", "failing", "code"),
     [
