@@ -54,7 +54,7 @@ class Fixture:
         return {table: number for table, number in found.items() if table not in HARMLESS}
 
     def findings(self):
-        return findings(self._tenant)
+        return findings(self._tenant, with_payloads=True)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_failure_at_any_statement_leaves_nothing_and_costs_a_repetition(
         drop_connections()
         if not plan.happened:
             break
-        assert (answer, sender.rows()) == (503, whole)
+        assert (answer, sender.rows(), sender.findings()) == (503, whole, {})
     assert answer == 200
     assert len(bodies) > 10  # statements, each of which failed once
     assert {sender.send(body) for body in bodies} == {200}
@@ -133,6 +133,10 @@ def test_a_failure_before_the_commit_leaves_nothing(sender, commits):
     before, body = sender.rows(), sender.body()
     state["instead"] = fail
     assert (sender.send(body), sender.rows()) == (503, before)
+    drop_connections()
+    assert sender.findings() == {}
+    assert sender.send(body) == 200
+    assert sender.findings() == {}
 
 
 def test_a_failure_after_the_commit_leaves_everything_and_the_repetition_is_recognised(
@@ -147,9 +151,11 @@ def test_a_failure_after_the_commit_leaves_everything_and_the_repetition_is_reco
     before, body = sender.rows(), sender.body()
     state["instead"] = lose_the_answer
     assert sender.send(body) == 503
+    drop_connections()
     after = sender.rows()
     assert after["ledger_entry"] == before["ledger_entry"] + SPANS
     assert (sender.send(body), sender.rows()) == (200, after)
+    assert sender.findings() == {}
 
 
 @pytest.mark.parametrize("attempt", range(4))
