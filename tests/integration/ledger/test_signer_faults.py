@@ -49,7 +49,7 @@ def failing(cluster, monkeypatch):
     from auditvault.cli.management.commands import signer
     from auditvault.ledger import signer_state
 
-    replace, driver_connection = signer_state._replace, signer.driver_connection
+    replace, driver_connection = signer_state.replace_file, signer.driver_connection
 
     @contextmanager
     def arm(fault):
@@ -66,7 +66,7 @@ def failing(cluster, monkeypatch):
 
         with monkeypatch.context() as patch:
             if what == "state":
-                patch.setattr(signer_state, "_replace", save)
+                patch.setattr(signer_state, "replace_file", save)
             else:
                 patch.setattr(
                     signer,
