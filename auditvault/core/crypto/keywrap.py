@@ -145,7 +145,7 @@ class WrapKey:
         if len(secret) != SECRET_SIZE:
             raise WrapError("a wrapped key is 32 bytes")
         nonce = os.urandom(NONCE_SIZE) if _nonce is None else _nonce
-        return b"".join((self._header, nonce, self._aead.encrypt(nonce, secret, associated_data)))
+        return self._header + nonce + self._aead.encrypt(nonce, secret, associated_data)
 
     def unwrap(self, wrapped: bytes, associated_data: bytes) -> bytes:
         """Return the 32-byte secret in `wrapped`.

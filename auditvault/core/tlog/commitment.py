@@ -25,7 +25,8 @@ COMMITMENT_SIZE = 32
 
 _KC = sha256(b"auditvault/commitment/1").digest()
 _LENGTH_SIZE = 8
-_MAC = FixedKeyMac(_KC)
+_mac = FixedKeyMac(_KC).digest
+_OPENING_SIZE_WRONG = "an opening is 32 bytes"
 _LABEL = re.compile(r"[a-z_.]{1,64}")
 
 
@@ -47,8 +48,9 @@ def header_commitment(opening: bytes, entry_type: str, header_bytes: bytes) -> b
     `opening` is 32 bytes, `entry_type` the type of the entry that carries the commitment. Raises
     CommitmentError for an opening of another size or a type outside the entry's alphabet.
     """
-    message = _opened(opening) + _label(entry_type) + _prefixed(header_bytes)
-    return _MAC.digest(message)
+    if len(opening) != OPENING_SIZE:
+        raise CommitmentError(_OPENING_SIZE_WRONG)
+    return _mac(opening + _label(entry_type) + _prefixed(header_bytes))
 
 
 def content_commitment(opening: bytes, role: str, content_sha256: bytes) -> bytes:
@@ -59,8 +61,9 @@ def content_commitment(opening: bytes, role: str, content_sha256: bytes) -> byte
     """
     if len(content_sha256) != COMMITMENT_SIZE:
         raise CommitmentError("a SHA-256 is 32 bytes")
-    message = _opened(opening) + _label(role) + content_sha256
-    return _MAC.digest(message)
+    if len(opening) != OPENING_SIZE:
+        raise CommitmentError(_OPENING_SIZE_WRONG)
+    return _mac(opening + _label(role) + content_sha256)
 
 
 def verify_header_commitment(
@@ -80,12 +83,6 @@ def verify_content_commitment(
 def _compare(given: bytes, computed: bytes) -> None:
     if not hmac.compare_digest(given, computed):
         raise CommitmentMismatchError("the opening and the value do not give the commitment")
-
-
-def _opened(opening: bytes) -> bytes:
-    if len(opening) != OPENING_SIZE:
-        raise CommitmentError("an opening is 32 bytes")
-    return opening
 
 
 @lru_cache(maxsize=1024)
