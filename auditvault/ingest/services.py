@@ -19,7 +19,7 @@ gives up its transaction and starts again at step 1.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -30,7 +30,7 @@ import psycopg
 from django.conf import settings
 
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.ids import id_text, instant_of, raw_uuid7s, uuid7, uuid7s
+from auditvault.core.ids import instant_of, uuid7, uuid7s
 from auditvault.core.interaction import Interaction
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
@@ -41,11 +41,10 @@ from auditvault.ledger.logs import LogRef, log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import Pending, append
 from auditvault.traces.services import (
+    HeaderRows,
     SpanKey,
     count_spans,
-    encode_row,
     known_spans,
-    projection,
     stored_revisions,
     write_headers,
 )
@@ -256,7 +255,7 @@ def _sealer(
 def _compose(
     sealer: Sealer, tenant_id: UUID, source: str, fresh: list[Draft], at: datetime
 ) -> tuple[list[Row], list[Pending]]:
-    ids = raw_uuid7s(at, sum(len(draft.interaction.contents) for draft in fresh))
+    encode = HeaderRows(tenant_id, at).encode
     openings = os.urandom(OPENING_SIZE * len(fresh))
     rows: list[Row] = []
     pending: list[Pending] = []
@@ -267,40 +266,33 @@ def _compose(
         if draft.revises is not None:
             header["revision"] = draft.revision
             header["revises"] = str(draft.revises)
-        header["contents"] = _sealed(sealer, draft, ids)
+        header["contents"] = _sealed(sealer, draft)
         sealer.own(draft.subject_id.bytes, record_id.bytes)
         body = header_bytes(header)
         opening = openings[position * OPENING_SIZE : (position + 1) * OPENING_SIZE]
-        projected = projection(header, tenant_id=tenant_id, record_id=record_id, recorded_at=at)
-        rows.append(encode_row(projected, opening, body))
+        rows.append(
+            encode(draft.interaction, header, record_id=record_id.bytes, opening=opening, body=body)
+        )
         commitment = header_commitment(opening, ENTRY_TYPE, body)
         pending.append(Pending(record_id.bytes, ENTRY_TYPE, source, commitment))
     return rows, pending
 
 
-def _sealed(sealer: Sealer, draft: Draft, ids: Iterator[bytes]) -> list[JsonValue]:
+def _sealed(sealer: Sealer, draft: Draft) -> list[JsonValue]:
     """Seal a draft's contents; returns what its header says of each."""
     person, tenant = draft.subject_id.bytes, sealer.tenant_subject
     record_id, claims = draft.record_id.bytes, draft.interaction.claims
     said: list[JsonValue] = []
     for content in draft.interaction.contents:
-        ref = sealer.seal(
+        reference = sealer.seal(
             subject_id=tenant if content.owner == "tenant" else person,
             record_id=record_id,
-            object_id=next(ids),
             role=content.role,
             body=content.body,
             digest=content.digest,
         )
         for claim, claimed in claims:
             if content.role in CLAIMED_ROLES[claim]:
-                sealer.alias(bytes.fromhex(claimed), ref.object_id)
-        said.append(
-            {
-                "role": content.role,
-                "object": id_text(ref.object_id),
-                "commitment": ref.commitment.hex(),
-                "size_bytes": ref.size_bytes,
-            }
-        )
+                sealer.alias(bytes.fromhex(claimed), UUID(str(reference["object"])))
+        said.append(reference)
     return said

@@ -22,14 +22,17 @@ from typing import Any
 import psycopg
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.ids import ID_SIZE
 from auditvault.core.tlog.entry import EntryTemplate, leaf_hash
-from auditvault.core.tlog.merkle import CompactRange
+from auditvault.core.tlog.merkle import HASH_SIZE, CompactRange
 from auditvault.core.tlog.tiles import TILE_WIDTH
-from auditvault.ledger.copying import Row, copy_encoded, int4, int8
+from auditvault.ledger.copying import Row, copy_rows, int4, int8, row_start
 from auditvault.ledger.logs import LogRef
 from auditvault.ledger.tiling import CompletedTile, completed_tiles
 
 _ENTRY_COLUMNS = "tenant_id, log_id, idx, record_id, leaf_hash, entry"
+# Lengths before the fields of one size.
+_INDEX_LENGTH, _ID_LENGTH, _HASH_LENGTH = int4(8), int4(ID_SIZE), int4(HASH_SIZE)
 
 
 class LogHeadError(AuditvaultError):
@@ -107,14 +110,15 @@ def _render(
 ) -> tuple[list[bytes], list[Row]]:
     render = EntryTemplate(log.origin).render
     instant = format_instant(at)
-    tenant_id, log_id = log.tenant_id.bytes, int4(log.log_id)
+    start = row_start(_ENTRY_COLUMNS, log.tenant_id.bytes, int4(log.log_id)) + _INDEX_LENGTH
     leaves: list[bytes] = []
     rows: list[Row] = []
     for index, item in enumerate(pending, start=size):
         entry = render(index, prev.hex(), instant, item.type, item.src, item.commitment.hex())
         prev = leaf_hash(entry)
         leaves.append(prev)
-        rows.append((tenant_id, log_id, int8(index), item.record_id, prev, entry))
+        parts = (start, int8(index), _ID_LENGTH, item.record_id, _HASH_LENGTH, prev)
+        rows.append(Row(b"".join((*parts, int4(len(entry)), entry))))
     return leaves, rows
 
 
@@ -135,7 +139,7 @@ def _copy_entries(
         if (size + start) % per == 0:
             connection.execute("SELECT ledger_ensure_partition(%s, %s)", (log.log_id, size + start))
         table = f"ledger_entry_{log.log_id}_{part}"
-        copy_encoded(connection, table, _ENTRY_COLUMNS, rows[start:stop])
+        copy_rows(connection, table, _ENTRY_COLUMNS, rows[start:stop])
         start = stop
 
 

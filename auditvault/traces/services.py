@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,13 +11,18 @@ from uuid import UUID
 
 import psycopg
 
+from auditvault.core.ids import ID_SIZE
+from auditvault.core.interaction import Interaction
 from auditvault.core.tlog.canonical import JsonValue
+from auditvault.core.tlog.commitment import OPENING_SIZE
 from auditvault.ledger.copying import (
+    NULL,
     Row,
     copy_into_month,
+    framed,
+    framed_texts,
     int4,
-    optional_int8,
-    text,
+    row_start,
     timestamptz,
 )
 
@@ -25,6 +31,13 @@ _COLUMNS = (
     " operation, status, name, provider, model, input_tokens, output_tokens, service, environment,"
     " feature, error_type, opening, header"
 )
+# Lengths before the fields of one size; a number is packed together with its own.
+_ID_LENGTH, _OPENING_LENGTH = int4(ID_SIZE), int4(OPENING_SIZE)
+_TRACE_ID_LENGTH, _SPAN_ID_LENGTH = int4(16), int4(8)
+_INT4_SIZE, _INT8_SIZE = 4, 8
+_framed_int4 = struct.Struct(">ii").pack
+_framed_int8 = struct.Struct(">iq").pack
+_EPOCH_US = 946_684_800 * 10**6  # 2000-01-01T00:00:00Z, from which PostgreSQL counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +132,71 @@ def _times(
     return at, int(ended) - start_ns if isinstance(ended, str) else None
 
 
-def encode_row(projected: tuple[Any, ...], opening: bytes, body: bytes) -> Row:
-    """A header's row in the server's binary form: its projection, then opening and header bytes."""
-    return (
-        projected[0].bytes,
-        projected[1].bytes,
-        *projected[2:5],
-        int4(projected[5]),
-        timestamptz(projected[6]),
-        optional_int8(projected[7]),
-        *map(text, projected[8:13]),
-        *map(optional_int8, projected[13:15]),
-        *map(text, projected[15:]),
-        opening,
-        body,
-    )
+class HeaderRows:
+    """Encodes the rows of one request's headers: the columns of `projection`, then opening and header bytes.
+
+    It takes from the interaction what `projection` reads from the header's text. A test holds the two together, and
+    so does verification.
+    """
+
+    def __init__(self, tenant_id: UUID, recorded_at: datetime) -> None:
+        self._start = row_start(_COLUMNS, tenant_id.bytes) + _ID_LENGTH
+        self._recorded_at = framed(timestamptz(recorded_at)) + NULL
+
+    def encode(
+        self,
+        interaction: Interaction,
+        header: Mapping[str, Any],
+        *,
+        record_id: bytes,
+        opening: bytes,
+        body: bytes,
+    ) -> Row:
+        """The row of one header, in the server's binary form; `body` are the bytes of `header`."""
+        get = header.get
+        parent = interaction.parent_span_id
+        model = get("model_responded") or get("model_requested") or get("model")
+        parts = (
+            self._start,
+            record_id,
+            _TRACE_ID_LENGTH,
+            interaction.trace_id,
+            _SPAN_ID_LENGTH,
+            interaction.span_id,
+            NULL if parent is None else _SPAN_ID_LENGTH + parent,
+            _framed_int4(_INT4_SIZE, get("revision", 0)),
+            self._times(interaction.started_at_ns, interaction.ended_at_ns),
+            framed_texts(
+                get("operation", "other"),
+                get("status", "unset"),
+                get("name"),
+                get("provider"),
+                model,
+            ),
+            _count(get("input_tokens")),
+            _count(get("output_tokens")),
+            framed_texts(
+                get("service_name"), get("environment"), get("feature"), get("error_type")
+            ),
+            _OPENING_LENGTH,
+            opening,
+            int4(len(body)),
+            body,
+        )
+        return Row(b"".join(parts))
+
+    def _times(self, started_ns: int, ended_ns: int) -> bytes:
+        """As the function of this name, from the numbers: 0 stands for a time that is not known."""
+        if not started_ns:
+            return self._recorded_at
+        started = _framed_int8(_INT8_SIZE, started_ns // 1000 - _EPOCH_US)
+        return started + (_framed_int8(_INT8_SIZE, ended_ns - started_ns) if ended_ns else NULL)
+
+
+def _count(value: int | None) -> bytes:
+    return NULL if value is None else _framed_int8(_INT8_SIZE, value)
 
 
 def write_headers(connection: psycopg.Connection[Any], rows: Sequence[Row], at: datetime) -> None:
-    """COPY header rows that `encode_row` made, inside the caller's transaction."""
+    """COPY header rows that `HeaderRows` made, inside the caller's transaction."""
     copy_into_month(connection, "traces_header", at, _COLUMNS, rows)

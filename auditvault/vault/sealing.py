@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,10 +23,13 @@ from auditvault.core.crypto.envelope import (
     open_object,
     seal_object,
 )
-from auditvault.core.crypto.keywrap import CryptoContextError, WrapError, WrapKey
+from auditvault.core.crypto.keywrap import WRAP_SIZE, CryptoContextError, WrapError, WrapKey
+from auditvault.core.crypto.tags import TAG_SIZE
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.ids import ID_SIZE, endless_uuid7s, id_text
+from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import content_commitment
-from auditvault.ledger.copying import Row, copy_into_month, int4
+from auditvault.ledger.copying import Row, copy_into_month, framed, int4, row_start
 from auditvault.ledger.scope import region_alias
 from auditvault.vault.keyring.cache import KeyCache
 from auditvault.vault.keyring.services import KeyDestroyedError, Keyring, keyring
@@ -39,22 +43,18 @@ _COLUMNS = (
 _RECORD_COLUMNS = "tenant_id, record_id, subject_id"
 _DATA_CLASS_FIELD = DATA_CLASS.encode()
 _VERSION_FIELD = int4(1)
+# Lengths before the fields of one size.
+_ID_LENGTH, _TAG_LENGTH, _WRAP_LENGTH = int4(ID_SIZE), int4(TAG_SIZE), int4(WRAP_SIZE)
 
 
-class ContentRef(NamedTuple):
-    """What a header says of a content: where it is sealed, what it commits to, how long it is."""
-
-    object_id: bytes
-    commitment: bytes
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made in a hot loop
 class _Shared:
     """A content that this process sealed or opened within the last minute."""
 
     object_id: bytes
     opening: bytes
+    # What headers say of it in the role asked for last: one value, so that threads never see halves of two.
+    said: tuple[str, dict[str, JsonValue]] = ("", {})
 
 
 _SELECT = (
@@ -76,15 +76,22 @@ class Sealer:
         tenant_id: UUID,
         keys: Mapping[UUID, WrapKey],
         tenant_subject: UUID,
+        at: datetime,
     ) -> None:
         self._region = ring.region
         self._tenant_id = tenant_id
-        self._tenant_field = tenant_id.bytes
-        self._keys = {subject_id.bytes: key for subject_id, key in keys.items()}
+        self._start = row_start(_COLUMNS, tenant_id.bytes)
+        self._record_start = row_start(_RECORD_COLUMNS, tenant_id.bytes)
+        # With the fields of an object's row that follow from the subject.
+        self._keys = {
+            subject_id.bytes: (key, framed(subject_id.bytes, key.key_id, _DATA_CLASS_FIELD))
+            for subject_id, key in keys.items()
+        }
         self.tenant_subject = tenant_subject.bytes
         self._tags = ring.tag_keys(tenant_id)
         self._prefix = ContextPrefix(region=ring.region, tenant_id=tenant_id, data_class=DATA_CLASS)
         self._rows: list[Row] = []
+        self._ids = endless_uuid7s(at)
         self._aliases: list[tuple[UUID, bytes, UUID]] = []
         self._records: list[Row] = []
         # Records with an object of their own, which says whose they are.
@@ -123,14 +130,13 @@ class Sealer:
         *,
         subject_id: bytes,
         record_id: bytes,
-        object_id: bytes,
         role: str,
         body: bytes,
         digest: bytes,
-    ) -> ContentRef:
-        """Seal one content, or refer to the equal one of the same subject. `object_id` is used if it is new.
+    ) -> dict[str, JsonValue]:
+        """Seal one content, or refer to the equal one of the same subject; returns what a header says of it.
 
-        Ids are UUIDs' 16 bytes.
+        That is shared between headers and must not be changed. Ids are UUIDs' 16 bytes.
         """
         place = subject_id + digest
         known = self._seen.get(place)
@@ -138,24 +144,29 @@ class Sealer:
             if subject_id == self.tenant_subject:
                 known = _shared.get((self._region, self._tenant_id, digest))
             if known is None:
-                known = self._seal_new(subject_id, record_id, object_id, role, body, digest)
+                known = self._seal_new(subject_id, record_id, role, body, digest)
                 if subject_id == self.tenant_subject:
                     self._made_for_tenant.append((digest, known))
             self._seen[place] = known
-        return ContentRef(
-            known.object_id, content_commitment(known.opening, role, digest), len(body)
-        )
+        said_as, said = known.said
+        if said_as != role:
+            said = {
+                "role": role,
+                "object": id_text(known.object_id),
+                "commitment": content_commitment(known.opening, role, digest).hex(),
+                "size_bytes": len(body),
+            }
+            known.said = role, said
+        return said
 
-    def alias(self, digest: bytes, object_id: bytes) -> None:
+    def alias(self, digest: bytes, object_id: UUID) -> None:
         """Let the object be found under a further hash, such as the sender's own `prompt.hash`."""
-        self._aliases.append(
-            (self._tenant_id, self._tags.lookup_tag(digest), UUID(bytes=object_id))
-        )
+        self._aliases.append((self._tenant_id, self._tags.lookup_tag(digest), object_id))
 
     def own(self, subject_id: bytes, record_id: bytes) -> None:
         """Say whose a record is; comes after its contents were sealed. Ids are UUIDs' 16 bytes."""
         if record_id not in self._told:
-            self._records.append((self._tenant_field, record_id, subject_id))
+            self._records.append(Row(self._record_start + framed(record_id, subject_id)))
 
     def write(self, connection: psycopg.Connection[Any], at: datetime) -> None:
         """Write every row, inside the caller's transaction."""
@@ -181,33 +192,41 @@ class Sealer:
         self,
         subject_id: bytes,
         record_id: bytes,
-        object_id: bytes,
         role: str,
         body: bytes,
         digest: bytes,
     ) -> _Shared:
-        key = self._keys[subject_id]
+        key, of_subject = self._keys[subject_id]
+        object_id = next(self._ids)
         if subject_id != self.tenant_subject:
             self._told.add(record_id)
         box = seal_object(
             dek=key, prefix=self._prefix, subject_id=subject_id, object_id=object_id, content=body
         )
-        self._rows.append(
-            (
-                self._tenant_field,
-                object_id,
-                record_id,
-                subject_id,
-                key.key_id,
-                _DATA_CLASS_FIELD,
-                role.encode(),
-                _VERSION_FIELD,
-                self._tags.lookup_tag(digest),
-                box.wrapped_cek,
-                box.envelope,
-            )
+        envelope = box.envelope
+        parts = (
+            self._start,
+            _ID_LENGTH,
+            object_id,
+            _ID_LENGTH,
+            record_id,
+            of_subject,
+            _fields_of_role(role),
+            _TAG_LENGTH,
+            self._tags.lookup_tag(digest),
+            _WRAP_LENGTH,
+            box.wrapped_cek,
+            int4(len(envelope)),
+            envelope,
         )
+        self._rows.append(Row(b"".join(parts)))
         return _Shared(object_id, box.opening)
+
+
+@lru_cache(maxsize=256)
+def _fields_of_role(role: str) -> bytes:
+    """The fields of an object's row that follow from its role."""
+    return framed(role.encode(), _VERSION_FIELD)
 
 
 class StoredObject(NamedTuple):

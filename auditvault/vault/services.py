@@ -22,6 +22,7 @@ def make_sealer(
         tenant_id=tenant_id,
         keys=keys.keys_to_seal(tenant_id, {*subjects, own}, DATA_CLASS),
         tenant_subject=own,
+        at=at,
     )
 
 

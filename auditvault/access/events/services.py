@@ -19,11 +19,11 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.ids import id_text, instant_of, uuid7
+from auditvault.core.ids import instant_of, uuid7
 from auditvault.core.policy.access import Purpose
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
-from auditvault.ledger.copying import Row, copy_into_month, text, timestamptz
+from auditvault.ledger.copying import Row, copy_into_month, encode_row, text, timestamptz
 from auditvault.ledger.logs import log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import Pending, append, format_instant
@@ -81,7 +81,7 @@ def _record(region: str, tenant_id: UUID, act: Act, at: datetime) -> UUID:
     )
     header = _header(act, record_id, at)
     if act.purpose and sealer:
-        header["reason"] = _seal_reason(sealer, act.purpose.reason, record_id, at)
+        header["reason"] = _seal_reason(sealer, act.purpose.reason, record_id)
     body = canonical_bytes(header)
     opening = os.urandom(OPENING_SIZE)
     entry_type = f"access.{act.action}"
@@ -130,7 +130,7 @@ def projection(header: dict[str, JsonValue], *, record_id: UUID) -> tuple[Any, .
 
 def _row(tenant_id: UUID, projected: tuple[Any, ...], opening: bytes, body: bytes) -> Row:
     record_id, recorded_at, *texts = projected
-    return (
+    return encode_row(
         tenant_id.bytes,
         record_id.bytes,
         timestamptz(recorded_at),
@@ -140,19 +140,12 @@ def _row(tenant_id: UUID, projected: tuple[Any, ...], opening: bytes, body: byte
     )
 
 
-def _seal_reason(sealer: Sealer, reason: str, record_id: UUID, at: datetime) -> JsonValue:
+def _seal_reason(sealer: Sealer, reason: str, record_id: UUID) -> JsonValue:
     body = reason.encode()
-    ref = sealer.seal(
+    return sealer.seal(
         subject_id=sealer.tenant_subject,
         record_id=record_id.bytes,
-        object_id=uuid7(at).bytes,
         role=REASON_ROLE,
         body=body,
         digest=hashlib.sha256(body).digest(),
     )
-    return {
-        "role": REASON_ROLE,
-        "object": id_text(ref.object_id),
-        "commitment": ref.commitment.hex(),
-        "size_bytes": ref.size_bytes,
-    }

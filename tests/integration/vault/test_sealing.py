@@ -107,6 +107,20 @@ def test_every_record_commits_to_the_shared_content(client, tenant):
     assert len(set(said)) == 1
 
 
+def test_one_object_in_two_roles_is_committed_to_in_each(client, tenant, rows):
+    tools = {"gen_ai.tool.definitions": "Be brief."}
+    record(client, tenant, *[chat(f"{n}", system="Be brief.", attributes=tools) for n in range(2)])
+    said = {
+        (content["role"], content["object"], content["commitment"])
+        for header in headers_of(client, tenant)
+        for content in header["contents"]
+        if content["role"] in {"system_instructions", "tool_definitions"}
+    }
+    assert {role for role, _, _ in said} == {"system_instructions", "tool_definitions"}
+    assert len({stored for _, stored, _ in said}) == 1
+    assert len({commitment for _, _, commitment in said}) == 2
+
+
 def test_an_equal_prompt_of_two_people_is_stored_twice(client, tenant, rows):
     record(client, tenant, chat("same", user="anna"), chat("same", user="bert"))
     assert len({subject for subject, role in rows() if role == "input_messages"}) == 2
