@@ -29,12 +29,11 @@ TagsOf = Callable[[list[UUID]], dict[UUID, tuple[UUID, bytes]]]
 
 @dataclass(slots=True)
 class Draft:
-    """An interaction with its record id and its subject, on its way to become a record."""
+    """An interaction with its record id and its subject, UUIDs' 16 bytes, on its way to become a record."""
 
     interaction: Interaction
-    record_id: UUID
-    subject_id: UUID
-    names_user: bool
+    record_id: bytes
+    subject_id: bytes
     revision: int = 0
     revises: UUID | None = None
 
@@ -42,6 +41,11 @@ class Draft:
     def key(self) -> SpanKey:
         """What a span is known by inside a tenant."""
         return self.interaction.trace_id, self.interaction.span_id
+
+    @property
+    def names_user(self) -> bool:
+        """Whether the span itself says which user it is about."""
+        return any(kind == "user" for kind, _ in self.interaction.identifiers)
 
 
 @dataclass(slots=True)
@@ -85,7 +89,8 @@ class StoredSpan:
             subject_id, tag = known
             if tag != self.tag_of(content.digest):
                 return False
-            if draft.names_user and content.owner == "subject" and subject_id != draft.subject_id:
+            is_personal = draft.names_user and content.owner == "subject"
+            if is_personal and subject_id.bytes != draft.subject_id:
                 return False
         return True
 
@@ -102,17 +107,21 @@ def settle_repeats(
     fresh: list[Draft] = []
     taken: dict[SpanKey, list[Draft]] = {}
     for draft in drafts:
-        if draft.key in seen:
-            revisions = stored(seen[draft.key])
+        key = draft.key
+        if key in seen:
+            revisions = stored(seen[key])
             if any(known.is_repeated_by(draft) for known in revisions):
                 continue
             draft.revision, draft.revises = revisions[-1].revision + 1, revisions[-1].record_id
-        earlier = taken.get(draft.key, [])
-        if earlier:
+        earlier = taken.get(key)
+        if earlier is None:
+            taken[key] = [draft]
+        else:
             digest = body_digest(draft.interaction)
             if any(body_digest(other.interaction) == digest for other in earlier):
                 continue
-            draft.revision, draft.revises = earlier[-1].revision + 1, earlier[-1].record_id
-        taken.setdefault(draft.key, []).append(draft)
+            draft.revision = earlier[-1].revision + 1
+            draft.revises = UUID(bytes=earlier[-1].record_id)
+            earlier.append(draft)
         fresh.append(draft)
     return fresh

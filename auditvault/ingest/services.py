@@ -30,7 +30,7 @@ import psycopg
 from django.conf import settings
 
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.ids import instant_of, uuid7, uuid7s
+from auditvault.core.ids import id_text, instant_of, raw_uuid7s, uuid7
 from auditvault.core.interaction import Interaction
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
@@ -76,8 +76,15 @@ class _RepeatedMeanwhileError(Exception):
 class Ingested:
     """What became of a request's spans."""
 
-    recorded: tuple[UUID, ...]
+    record_ids: tuple[bytes, ...]
+    """Of the new records, UUIDs' 16 bytes each, in the order sent."""
     repeated: int
+    """Spans that were recorded already, by this request or before."""
+
+    @property
+    def recorded(self) -> tuple[UUID, ...]:
+        """`record_ids` as UUIDs, which an OTLP sender does not ask for."""
+        return tuple(UUID(bytes=raw) for raw in self.record_ids)
 
 
 def ingest(
@@ -145,7 +152,7 @@ def _record(
         refuse_repeats = partial(_refuse_repeats, connection, fresh, seen)
         append(connection, log=log, pending=pending, once_locked=refuse_repeats)
     return Ingested(
-        recorded=tuple(draft.record_id for draft in fresh), repeated=len(drafts) - len(fresh)
+        record_ids=tuple([draft.record_id for draft in fresh]), repeated=len(drafts) - len(fresh)
     )
 
 
@@ -176,7 +183,8 @@ def _named(
     """Whose each interaction is: its user, else its trace's user in this request, else session, else trace."""
     by_trace: dict[bytes, tuple[Identifier | None, Identifier | None]] = {}
     aliases: dict[Identifier, Identifier] = {}
-    named = [_names(interaction) for interaction in interactions]
+    names = _Names()  # the spans of a trace mostly name the same
+    named = [names[tuple(interaction.identifiers)] for interaction in interactions]
     for interaction, (users, sessions) in zip(interactions, named, strict=True):
         user, session = by_trace.get(interaction.trace_id, (None, None))
         by_trace[interaction.trace_id] = (
@@ -205,26 +213,26 @@ def _named(
 def _drafts(
     interactions: Sequence[Interaction], naming: Naming, chosen: list[Identifier], at: datetime
 ) -> list[Draft]:
+    subjects = {identifier: naming.subject(identifier).bytes for identifier in set(chosen)}
+    ids = raw_uuid7s(at, len(interactions))
     return [
-        Draft(
-            interaction=interaction,
-            record_id=record_id,
-            subject_id=naming.subject(identifier),
-            names_user=any(kind == "user" for kind, _ in interaction.identifiers),
-        )
-        for interaction, identifier, record_id in zip(
-            interactions, chosen, uuid7s(at, len(interactions)), strict=True
-        )
+        Draft(interaction, record_id, subjects[identifier])
+        for interaction, identifier, record_id in zip(interactions, chosen, ids, strict=True)
     ]
 
 
-def _names(interaction: Interaction) -> tuple[list[Identifier], list[Identifier]]:
-    """The users and the sessions that a span names, best first."""
-    users = [Identifier("user", value) for kind, value in interaction.identifiers if kind == "user"]
-    sessions = [
-        Identifier("session", value) for kind, value in interaction.identifiers if kind == "session"
-    ]
-    return users, sessions
+class _Names(dict[tuple[tuple[str, str], ...], tuple[list[Identifier], list[Identifier]]]):
+    """A span's identifiers -> the users and the sessions among them, best first."""
+
+    def __missing__(
+        self, identifiers: tuple[tuple[str, str], ...]
+    ) -> tuple[list[Identifier], list[Identifier]]:
+        users = [Identifier("user", value) for kind, value in identifiers if kind == "user"]
+        sessions = [
+            Identifier("session", value) for kind, value in identifiers if kind == "session"
+        ]
+        self[identifiers] = users, sessions
+        return users, sessions
 
 
 def _tag(region: str, tenant_id: UUID, digest: bytes) -> bytes:
@@ -238,7 +246,7 @@ def _sealer(
     fresh: list[Draft],
     at: datetime,
 ) -> Sealer:
-    subjects = {draft.subject_id for draft in fresh}
+    subjects = {UUID(bytes=raw) for raw in {draft.subject_id for draft in fresh}}
     sealer = make_sealer(region=region, tenant_id=tenant_id, subjects=subjects, at=at)
     sealer.recall(
         connection,
@@ -260,28 +268,26 @@ def _compose(
     rows: list[Row] = []
     pending: list[Pending] = []
     for position, draft in enumerate(fresh):
-        record_id = draft.record_id
-        header = dict(draft.interaction.header)
-        header["id"] = str(record_id)
+        interaction, record_id = draft.interaction, draft.record_id
+        header = interaction.header.copy()
+        header["id"] = id_text(record_id)
         if draft.revises is not None:
             header["revision"] = draft.revision
             header["revises"] = str(draft.revises)
         header["contents"] = _sealed(sealer, draft)
-        sealer.own(draft.subject_id.bytes, record_id.bytes)
+        sealer.own(draft.subject_id, record_id)
         body = header_bytes(header)
         opening = openings[position * OPENING_SIZE : (position + 1) * OPENING_SIZE]
-        rows.append(
-            encode(draft.interaction, header, record_id=record_id.bytes, opening=opening, body=body)
-        )
+        rows.append(encode(interaction, header, record_id=record_id, opening=opening, body=body))
         commitment = header_commitment(opening, ENTRY_TYPE, body)
-        pending.append(Pending(record_id.bytes, ENTRY_TYPE, source, commitment))
+        pending.append(Pending(record_id, ENTRY_TYPE, source, commitment))
     return rows, pending
 
 
 def _sealed(sealer: Sealer, draft: Draft) -> list[JsonValue]:
     """Seal a draft's contents; returns what its header says of each."""
-    person, tenant = draft.subject_id.bytes, sealer.tenant_subject
-    record_id, claims = draft.record_id.bytes, draft.interaction.claims
+    person, tenant = draft.subject_id, sealer.tenant_subject
+    record_id, claims = draft.record_id, draft.interaction.claims
     said: list[JsonValue] = []
     for content in draft.interaction.contents:
         reference = sealer.seal(
