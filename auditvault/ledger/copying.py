@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NewType
 
@@ -34,6 +34,11 @@ def timestamptz(at: datetime) -> bytes:
     """An aware instant: microseconds since 2000-01-01 UTC."""
     gone = at - _EPOCH
     return int8((gone.days * 86_400 + gone.seconds) * 1_000_000 + gone.microseconds)
+
+
+def read_timestamptz(field: bytes) -> datetime:
+    """The UTC instant that `timestamptz` writes so."""
+    return _EPOCH + timedelta(microseconds=int.from_bytes(field, signed=True))
 
 
 def text(value: str | None) -> bytes | None:

@@ -20,6 +20,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.ledger.statements import forget_statements
 
 _SNAPSHOT = re.compile(r"[0-9A-F-]+")
 
@@ -60,10 +61,16 @@ def tenant_scope(
     `keep_plans`, prepared statements are planned once and not for each value: for statements that look up by key,
     where planning costs more than the look. Scopes do not nest: hand the connection on.
     """
-    with transaction.atomic(using=alias, durable=True):
-        raw = driver_connection(connections[alias])
-        _begin(raw, tenant_id, snapshot=snapshot, as_of=as_of, keep_plans=keep_plans)
-        yield raw
+    raw: psycopg.Connection[Any] | None = None
+    try:
+        with transaction.atomic(using=alias, durable=True):
+            raw = driver_connection(connections[alias])
+            _begin(raw, tenant_id, snapshot=snapshot, as_of=as_of, keep_plans=keep_plans)
+            yield raw
+    except BaseException:
+        if raw is not None:
+            forget_statements(raw)  # psycopg has told the server to
+        raise
 
 
 def _begin(

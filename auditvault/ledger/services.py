@@ -26,10 +26,24 @@ from auditvault.core.ids import ID_SIZE
 from auditvault.core.tlog.entry import EntryTemplate, leaf_hash
 from auditvault.core.tlog.merkle import HASH_SIZE, CompactRange
 from auditvault.core.tlog.tiles import TILE_WIDTH
-from auditvault.ledger.copying import Row, copy_rows, int4, int8, row_start
+from auditvault.ledger.copying import (
+    Row,
+    copy_rows,
+    int4,
+    int8,
+    read_timestamptz,
+    row_start,
+    timestamptz,
+)
 from auditvault.ledger.logs import LogRef
+from auditvault.ledger.statements import Statement
 from auditvault.ledger.tiling import CompletedTile, completed_tiles
 
+_LOCK_HEAD = Statement("SELECT size, range, last_leaf, at FROM ledger_lock_head($1::int)")
+_ADVANCE_HEAD = Statement(
+    "SELECT ledger_advance_head("
+    "$1::int, $2::bigint, $3::bigint, $4::bytea, $5::bytea, $6::timestamptz)"
+)
 _ENTRY_COLUMNS = "tenant_id, log_id, idx, record_id, leaf_hash, entry"
 # Lengths before the fields of one size.
 _INDEX_LENGTH, _ID_LENGTH, _HASH_LENGTH = int4(8), int4(ID_SIZE), int4(HASH_SIZE)
@@ -87,9 +101,14 @@ def append(
     new_size = size + len(leaves)
     if size // TILE_WIDTH != new_size // TILE_WIDTH:
         _insert_tiles(connection, log, completed_tiles(connection, log, size, leaves, added))
-    connection.execute(
-        "SELECT ledger_advance_head(%s, %s, %s, %s, %s, %s)",
-        (log.log_id, size, new_size, tree.to_bytes(), leaves[-1], at),
+    _ADVANCE_HEAD.run(
+        connection,
+        int4(log.log_id),
+        int8(size),
+        int8(new_size),
+        tree.to_bytes(),
+        leaves[-1],
+        timestamptz(at),
     )
     return Appended(first_index=size, size=new_size, recorded_at=at)
 
@@ -97,12 +116,11 @@ def append(
 def _lock_head(
     connection: psycopg.Connection[Any], log: LogRef
 ) -> tuple[int, bytes, bytes, datetime]:
-    row = connection.execute(
-        "SELECT size, range, last_leaf, at FROM ledger_lock_head(%s)", (log.log_id,)
-    ).fetchone()
-    if row is None:
+    rows: list[Any] = _LOCK_HEAD.run(connection, int4(log.log_id))
+    if not rows:
         raise LogHeadError("The log has no head: it is of another tenant, or was never opened.")
-    return int(row[0]), bytes(row[1]), bytes(row[2]), row[3].astimezone(UTC)
+    size, range_bytes, last_leaf, at = rows[0]
+    return int.from_bytes(size), range_bytes, last_leaf, read_timestamptz(at)
 
 
 def _render(

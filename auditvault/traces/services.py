@@ -25,12 +25,17 @@ from auditvault.ledger.copying import (
     row_start,
     timestamptz,
 )
+from auditvault.ledger.statements import BYTEA_OID, Statement, array
 
 _COLUMNS = (
     "tenant_id, record_id, trace_id, span_id, parent_span_id, revision, started_at, duration_ns,"
     " operation, status, name, provider, model, input_tokens, output_tokens, service, environment,"
     " feature, error_type, opening, header"
 )
+_KNOWN_SPANS = Statement(
+    "SELECT trace_id, span_id, record_id FROM traces_header WHERE trace_id = ANY($1::bytea[])"
+)
+_COUNT_SPANS = Statement("SELECT count(*) FROM traces_header WHERE trace_id = ANY($1::bytea[])")
 # Lengths before the fields of one size; a number is packed together with its own.
 _ID_LENGTH, _OPENING_LENGTH = int4(ID_SIZE), int4(OPENING_SIZE)
 _TRACE_ID_LENGTH, _SPAN_ID_LENGTH = int4(16), int4(8)
@@ -56,22 +61,17 @@ def known_spans(
     connection: psycopg.Connection[Any], trace_ids: Iterable[bytes]
 ) -> dict[SpanKey, list[UUID]]:
     """Record ids of the spans already recorded for these traces, by (trace id, span id)."""
-    rows = connection.execute(
-        "SELECT trace_id, span_id, record_id FROM traces_header WHERE trace_id = ANY(%s)",
-        (list(trace_ids),),
-    ).fetchall()
+    rows: list[Any] = _KNOWN_SPANS.run(connection, array(BYTEA_OID, trace_ids))
     found: dict[SpanKey, list[UUID]] = {}
     for trace_id, span_id, record_id in rows:
-        found.setdefault((bytes(trace_id), bytes(span_id)), []).append(record_id)
+        found.setdefault((trace_id, span_id), []).append(UUID(bytes=record_id))
     return found
 
 
 def count_spans(connection: psycopg.Connection[Any], trace_ids: Iterable[bytes]) -> int:
     """How many spans, revisions included, are recorded for these traces."""
-    row = connection.execute(
-        "SELECT count(*) FROM traces_header WHERE trace_id = ANY(%s)", (list(trace_ids),)
-    ).fetchone()
-    return int(row[0]) if row else 0
+    rows: list[Any] = _COUNT_SPANS.run(connection, array(BYTEA_OID, trace_ids))
+    return int.from_bytes(rows[0][0])
 
 
 def stored_revisions(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from uuid import UUID
 
 import psycopg
@@ -18,10 +18,27 @@ from auditvault.core.crypto.keywrap import WrapKey
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.ids import uuid7, uuid7s
 from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.ledger.statements import BYTEA_OID, TEXT_OID, UUID_OID, Statement, array
 from auditvault.vault.keyring.services import keyring
 
 DATA_CLASS = "content"
 IdentifierKind = Literal["user", "session", "trace"]
+_KINDS: dict[bytes, IdentifierKind] = {kind.encode(): kind for kind in get_args(IdentifierKind)}
+_FIND_IDENTIFIERS = Statement(
+    "SELECT i.kind, i.tag, i.subject_id FROM vault_identifier AS i"
+    " JOIN unnest($1::text[], $2::bytea[]) AS wanted (kind, tag) USING (kind, tag)"
+)
+_INSERT_IDENTIFIERS = Statement(
+    "INSERT INTO vault_identifier"
+    " (tenant_id, kind, tag, subject_id, object_id, key_id, wrapped_cek, envelope)"
+    " SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::uuid[],"
+    " $6::uuid[], $7::bytea[], $8::bytea[]) ON CONFLICT DO NOTHING"
+)
+_INSERT_TYPES = (
+    UUID_OID, TEXT_OID, BYTEA_OID, UUID_OID, UUID_OID, UUID_OID, BYTEA_OID, BYTEA_OID,
+)  # fmt: skip
+_IdentifierRow: TypeAlias = tuple[bytes | None, ...]
+"""The columns of `vault_identifier` in the order in which they are inserted."""
 
 
 class SubjectErasedError(AuditvaultError):
@@ -116,7 +133,7 @@ class Naming:
         found = _known(connection, list(by_tag))
         return {by_tag[place]: subject_id for place, subject_id in found.items()}
 
-    def _rows(self, owners: Mapping[Identifier, UUID]) -> list[tuple[Any, ...]]:
+    def _rows(self, owners: Mapping[Identifier, UUID]) -> list[_IdentifierRow]:
         named = {owner for item, owner in owners.items() if item.kind != "trace"}
         keys = self._ring.keys_to_seal(self._tenant_id, named, DATA_CLASS)
         prefix = ContextPrefix(
@@ -124,10 +141,10 @@ class Naming:
         )
         return [
             (
-                self._tenant_id,
-                item.kind,
+                self._tenant_id.bytes,
+                item.kind.encode(),
                 self._tags[item],
-                owner,
+                owner.bytes,
                 *_sealed_value(item, owner, keys, prefix, self._at),
             )
             for item, owner in owners.items()
@@ -181,12 +198,12 @@ def _known(
     connection: psycopg.Connection[Any], wanted: Sequence[tuple[IdentifierKind, bytes]]
 ) -> dict[tuple[IdentifierKind, bytes], UUID]:
     """Subjects by (kind, tag) of an identifier."""
-    rows = connection.execute(
-        "SELECT i.kind, i.tag, i.subject_id FROM vault_identifier AS i"
-        " JOIN unnest(%s::text[], %s::bytea[]) AS wanted (kind, tag) USING (kind, tag)",
-        ([kind for kind, _ in wanted], [tag for _, tag in wanted]),
-    ).fetchall()
-    return {(kind, bytes(tag)): subject_id for kind, tag, subject_id in rows}
+    rows: list[Any] = _FIND_IDENTIFIERS.run(
+        connection,
+        array(TEXT_OID, [kind.encode() for kind, _ in wanted]),
+        array(BYTEA_OID, [tag for _, tag in wanted]),
+    )
+    return {(_KINDS[kind], tag): UUID(bytes=subject_id) for kind, tag, subject_id in rows}
 
 
 def _sealed_value(
@@ -195,7 +212,7 @@ def _sealed_value(
     keys: Mapping[UUID, WrapKey],
     prefix: ContextPrefix,
     at: datetime,
-) -> tuple[UUID | None, UUID | None, bytes | None, bytes | None]:
+) -> _IdentifierRow:
     """Object id, key id, wrapped CEK and envelope of the identifier itself; nothing for a trace id."""
     if item.kind == "trace":
         return None, None, None, None
@@ -207,17 +224,13 @@ def _sealed_value(
         object_id=object_id.bytes,
         content=item.value.encode(),
     )
-    return object_id, UUID(bytes=key.key_id), box.wrapped_cek, box.envelope
+    return object_id.bytes, key.key_id, box.wrapped_cek, box.envelope
 
 
-def _insert_identifiers(connection: psycopg.Connection[Any], rows: list[tuple[Any, ...]]) -> None:
-    connection.execute(
-        "INSERT INTO vault_identifier"
-        " (tenant_id, kind, tag, subject_id, object_id, key_id, wrapped_cek, envelope)"
-        " SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bytea[], %s::uuid[], %s::uuid[],"
-        " %s::uuid[], %s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING",
-        [list(column) for column in zip(*rows, strict=True)],
-    )
+def _insert_identifiers(connection: psycopg.Connection[Any], rows: list[_IdentifierRow]) -> None:
+    columns = zip(*rows, strict=True)
+    arrays = [array(oid, column) for oid, column in zip(_INSERT_TYPES, columns, strict=True)]
+    _INSERT_IDENTIFIERS.run(connection, *arrays)
 
 
 def identifier_tag(*, region: str, tenant_id: UUID, identifier: Identifier) -> bytes:

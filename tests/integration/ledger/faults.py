@@ -70,7 +70,7 @@ class FaultyConnection:
 
 
 class _FaultyLink:
-    """What `tenant_scope` begins a transaction with."""
+    """What `tenant_scope` begins a transaction with, and prepared statements run through."""
 
     def __init__(self, connection: psycopg.Connection[Any], plan: Plan) -> None:
         self._connection = connection
@@ -78,6 +78,14 @@ class _FaultyLink:
 
     def exec_(self, command: bytes) -> Any:
         return self._plan.run(self._connection, lambda: self._connection.pgconn.exec_(command))
+
+    def prepare(self, *words: Any) -> Any:
+        return self._plan.run(self._connection, lambda: self._connection.pgconn.prepare(*words))
+
+    def exec_prepared(self, *words: Any) -> Any:
+        return self._plan.run(
+            self._connection, lambda: self._connection.pgconn.exec_prepared(*words)
+        )
 
 
 class _FaultyCursor:

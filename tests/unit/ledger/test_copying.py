@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,8 +11,10 @@ from auditvault.ledger.copying import (
     encode_row,
     framed,
     framed_texts,
+    read_timestamptz,
     row_start,
     text,
+    timestamptz,
 )
 
 fields = st.lists(st.none() | st.binary(max_size=300), max_size=8)
@@ -36,3 +40,8 @@ def test_a_row_made_from_its_start_is_the_whole_row(
 @given(st.lists(st.none() | st.text(), max_size=5))
 def test_remembered_texts_are_framed_as_others(values: list[str | None]) -> None:
     assert framed_texts(*values) == framed(*map(text, values))
+
+
+@given(st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_an_instant_comes_back_to_the_microsecond(at: datetime) -> None:
+    assert read_timestamptz(timestamptz(at)) == at
