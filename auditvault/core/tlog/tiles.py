@@ -18,6 +18,7 @@ from auditvault.core.tlog.merkle import (
     EMPTY_ROOT,
     HASH_SIZE,
     MAX_SIZE,
+    CompactRange,
     fold,
     perfect_root,
     split_hashes,
@@ -209,6 +210,13 @@ def root_at(size: int, fetch: Fetch) -> bytes:
     """Return the root of the tree's first `size` leaves; raises TileError."""
     reader = NodeReader(size, fetch)
     return reader.hashes([(0, size)])[0] if size else EMPTY_ROOT
+
+
+def compact_range_at(size: int, fetch: Fetch) -> CompactRange:
+    """Return the compact range of the tree's first `size` leaves; raises TileError."""
+    nodes = _perfect_nodes(0, size)
+    ranges = [(index << height, (index + 1) << height) for height, index in nodes]
+    return CompactRange(size, NodeReader(size, fetch).hashes(ranges))
 
 
 def inclusion_proof(index: int, size: int, fetch: Fetch) -> list[bytes]:

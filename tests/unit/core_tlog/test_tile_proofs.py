@@ -22,6 +22,7 @@ from auditvault.core.tlog.tiles import (
     TileKey,
     TileRangeError,
     append_tiles,
+    compact_range_at,
     consistency_proof,
     inclusion_proof,
     root_at,
@@ -135,6 +136,7 @@ def test_a_tree_grown_in_pieces_has_the_oracles_tiles_range_and_proofs(
 
     assert list(tree.nodes) == oracle.compact_range(LEAVES[:size])
     assert tree.root() == root_at(size, fetch) == oracle.tree_hash(LEAVES[:size])
+    assert compact_range_at(size, fetch).nodes == tree.nodes
     if size:
         index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
         assert inclusion_proof(index, size, fetch) == oracle.inclusion_path(index, LEAVES[:size])
