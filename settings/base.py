@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "auditvault.evidence",
     "auditvault.evidence.anchors",
     "auditvault.evidence.copies",
+    "auditvault.evidence.pruning",
     "auditvault.api",
     "auditvault.console",
     "auditvault.cli",
@@ -139,6 +140,10 @@ COPIES_LOCK_DAYS = env.number("AUDITVAULT_COPIES_LOCK_DAYS", 0, least=0)
 COPIES_LOCK_MODE = env.one_of(
     "AUDITVAULT_COPIES_LOCK_MODE", "COMPLIANCE", ("COMPLIANCE", "GOVERNANCE")
 )
+
+# --- Pruning ---------------------------------------------------------------------------------------------
+# The written policy under which `auditvault prune` works. Nothing is pruned without one.
+PRUNE_POLICY_FILE = env.text("AUDITVAULT_PRUNE_POLICY_FILE", "")
 
 # --- Ingest ----------------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024

@@ -32,6 +32,8 @@ _STATUS = {
     "entry_not_found": HTTPStatus.NOT_FOUND,
     "log_not_found": HTTPStatus.NOT_FOUND,
     "tile_not_found": HTTPStatus.NOT_FOUND,
+    "entries_pruned": HTTPStatus.NOT_FOUND,
+    "entry_pruned": HTTPStatus.GONE,
     "purpose_invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
     "content_hash_invalid": HTTPStatus.BAD_REQUEST,
     "cursor_invalid": HTTPStatus.BAD_REQUEST,

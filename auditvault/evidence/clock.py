@@ -30,6 +30,23 @@ RECORD_EVERY = timedelta(hours=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+def read_clocks(
+    region: str,
+    *,
+    host_clock: Callable[[], datetime],
+    monotonic: Callable[[], float] = time.monotonic,
+) -> ClockReading:
+    """Read the host's and the region's database's clocks, one right after the other."""
+    connection = usable_connection(region_alias(region))
+    began = timedelta(seconds=monotonic())
+    host_at = host_clock()
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    taking = timedelta(seconds=monotonic()) - began
+    if row is None:
+        raise RuntimeError("a SELECT without a table has one row")
+    return ClockReading(host_at=host_at, database_at=row[0], monotonic=began, taking=taking)
+
+
 class ClockWatch:
     """One process's memory of its clocks. A finding is recorded at most once an hour, in each region's log."""
 
@@ -71,14 +88,7 @@ class ClockWatch:
         return last is None or reading.monotonic - last >= RECORD_EVERY
 
     def _read(self, region: str) -> ClockReading:
-        connection = usable_connection(region_alias(region))
-        began = timedelta(seconds=self._monotonic())
-        host_at = self._host_clock()
-        row = connection.execute("SELECT clock_timestamp()").fetchone()
-        taking = timedelta(seconds=self._monotonic()) - began
-        if row is None:
-            raise RuntimeError("a SELECT without a table has one row")
-        return ClockReading(host_at=host_at, database_at=row[0], monotonic=began, taking=taking)
+        return read_clocks(region, host_clock=self._host_clock, monotonic=self._monotonic)
 
     def _record(self, region: str, reading: ClockReading, state: ClockState) -> None:
         log.critical(

@@ -230,13 +230,17 @@ def check_unrecorded_payloads(
 ) -> None:
     """Every object of the tenant belongs to a record that an entry of one of its logs records.
 
-    Where not, the end of the tenant's first log is named. Entries that are missing leave their objects behind.
+    Where not, the end of the tenant's first log is named. Entries that are missing leave their objects behind. What
+    belongs to nobody (a system prompt) outlives the pruned record that brought it: later ones share it.
     """
     left_over = sum(report.unaccounted for report in reports)
     row = connection.execute(
         "SELECT count(*) FROM (SELECT DISTINCT o.record_id FROM vault_object AS o WHERE NOT EXISTS ("
         " SELECT FROM ledger_entry AS e WHERE e.tenant_id = o.tenant_id AND e.log_id = ANY(%s)"
-        " AND e.record_id = o.record_id) LIMIT %s) AS unrecorded",
+        " AND e.record_id = o.record_id) AND NOT (o.role <> 'access_reason' AND EXISTS ("
+        " SELECT FROM ledger_pruned AS p WHERE p.tenant_id = o.tenant_id) AND EXISTS ("
+        " SELECT FROM vault_subject AS s WHERE s.tenant_id = o.tenant_id AND s.subject_id = o.subject_id"
+        " AND s.kind = 'tenant')) LIMIT %s) AS unrecorded",
         ([log.log_id for log in logs], left_over + 1),
     ).fetchone()
     if row is not None and row[0] > left_over:

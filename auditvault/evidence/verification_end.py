@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import psycopg
@@ -10,6 +11,7 @@ from auditvault.evidence.verification_headers import check_unrecorded
 from auditvault.evidence.verification_merge import EndTask
 from auditvault.evidence.verification_plan import read_by_index
 from auditvault.evidence.verification_pool import Tell
+from auditvault.evidence.verification_prune import kept_leaves
 from auditvault.evidence.verification_range import read_entries
 from auditvault.evidence.verification_report import Report
 from auditvault.evidence.verification_tiles import TileLeaves, bad_tiles
@@ -39,11 +41,12 @@ def end_log(task: EndTask, tell: Tell) -> Report:
 def _walk(connection: psycopg.Connection[Any], task: EndTask, tell: Tell) -> None:
     """Go over all entries in order: something disagrees, and only this says what."""
     log, report = task.of.log, task.report
-    walk = Walk(log, report, task.signed, TileLeaves(connection, log))
-    for rows in read_entries(connection, log, 0):
+    walk = Walk(log, report, task.signed, TileLeaves(connection, log), task.begin)
+    for rows in read_entries(connection, log, task.begin.first):
         walk.take(rows)
         tell(log.origin, len(rows))
     reading = walk.finish(task.head)
     if not reading.lost:
-        for index in bad_tiles(connection, log, reading.leaves()):
+        kept = itertools.chain.from_iterable(kept_leaves(connection, log, task.begin.first))
+        for index in bad_tiles(connection, log, [*kept, *reading.leaves()]):
             report.bad("tile", index)

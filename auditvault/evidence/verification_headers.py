@@ -12,10 +12,12 @@ import psycopg
 from auditvault.access.events.services import projection as event_projection
 from auditvault.core.ids import instant_of
 from auditvault.core.tlog.commitment import CommitmentError, verify_header_commitment
+from auditvault.core.tlog.prune import ENTRY_TYPE as PRUNE_TYPE
 from auditvault.evidence.verification_report import Report
 from auditvault.evidence.verification_walk import Taken
 from auditvault.ledger.admin.services import projection as operation_projection
 from auditvault.ledger.logs import LogRef
+from auditvault.ledger.pruning import prune_records
 from auditvault.traces.services import projection as header_projection
 
 
@@ -65,7 +67,14 @@ class Committed(NamedTuple):
 def check_headers(
     connection: psycopg.Connection[Any], log: LogRef, taken: Sequence[Taken], report: Report
 ) -> list[Committed]:
-    """Check the headers of some entries; returns those that their entries commit to."""
+    """Check the headers of some entries; returns those that their entries commit to.
+
+    Prune records are headers too, and stand apart in any log.
+    """
+    prunes = [item for item in taken if item[2].type == PRUNE_TYPE]
+    if prunes:
+        _check_prunes(connection, log, prunes, report)
+        taken = [item for item in taken if item[2].type != PRUNE_TYPE]
     kind = _KINDS[log.kind]
     found = connection.execute(
         f"SELECT record_id, opening, header, {kind.columns} FROM {kind.table}"  # noqa: S608
@@ -98,6 +107,18 @@ def check_headers(
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             report.bad("header_form", index)
     return committed
+
+
+def _check_prunes(
+    connection: psycopg.Connection[Any], log: LogRef, taken: Sequence[Taken], report: Report
+) -> None:
+    """Every prune entry has its record; what the record says is checked where the log's beginning is looked for."""
+    known = {stored.record_id: stored for stored in prune_records(connection, log)}
+    for index, record_id, _ in taken:
+        if record_id in known and known[record_id].index == index:
+            report.headers += 1
+        else:
+            report.bad("header_missing", index)
 
 
 def _projects(

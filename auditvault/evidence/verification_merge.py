@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from auditvault.core.tlog.entry import ZERO_HASH
-from auditvault.core.tlog.merkle import EMPTY_ROOT, CompactRange, fold, root_of
+from auditvault.core.tlog.merkle import EMPTY_ROOT, CompactRange, fold, perfect_root, root_of
+from auditvault.core.tlog.tiles import TILE_WIDTH
 from auditvault.evidence.verification_plan import LogTask, Plan
+from auditvault.evidence.verification_prune import Beginning
 from auditvault.evidence.verification_range import Link, RangeResult, RangeTask
 from auditvault.evidence.verification_report import Report
 from auditvault.evidence.verification_walk import HeadRow
@@ -46,6 +48,7 @@ class EndTask:
     of: LogTask
     head: HeadRow | None
     signed: dict[int, set[bytes]]
+    begin: Beginning
     report: Report
     size: int | None
     """How many entries agree with everything; None where the entries must be walked."""
@@ -78,10 +81,15 @@ class Merge:
         self._size, self._leaf, self._time = 0, ZERO_HASH, ""
         if plan.task.with_payloads:
             self.report.payloads = 0
+        if plan.begin.first:
+            self._begin(plan.begin)
+            kept = ()
         for verified in kept:
             if not self._adopt(verified):
                 break
         self.read_from = self._size
+        # Of an earlier run's ranges the first have gone: a pruned log is read from where it begins.
+        self._is_resumed = bool(self.verified)
 
     def tasks(self) -> list[RangeTask]:
         """The ranges that are to be read."""
@@ -110,16 +118,30 @@ class Merge:
     def end(self) -> EndTask:
         """What is left to do, after all results."""
         plan = self._plan
-        if self.read_from:
+        if self._is_resumed:
             self.report.notes.append(self._said())
         return EndTask(
             of=plan.task,
             head=plan.head,
             signed=self._signed,
             report=self.report,
+            begin=plan.begin,
             size=self._size if self.agrees and self._fits_end() else None,
             whole=[*self._whole],
         )
+
+    def _begin(self, begin: Beginning) -> None:
+        """Go on where the log was pruned to, if a range begins there; otherwise the walk does."""
+        if begin.first % self.span:
+            self.agrees = False
+            return
+        tiles = self.span // TILE_WIDTH
+        self._over = CompactRange(begin.first // self.span, begin.tree.nodes)
+        self._whole += [
+            perfect_root(begin.whole[at : at + tiles]) for at in range(0, len(begin.whole), tiles)
+        ]
+        self._root = begin.tree.root()
+        self._size, self._leaf, self._time = begin.first, begin.leaf, begin.time
 
     def _adopt(self, verified: Verified) -> bool:
         """Take a range as read before, if it was compared with what there is to compare it with today."""

@@ -16,6 +16,7 @@ from auditvault.core.tlog.merkle import EMPTY_ROOT, CompactRange, TreeError
 from auditvault.core.tlog.tiles import TILE_WIDTH
 from auditvault.evidence.verification_checkpoints import Trust, signed_roots
 from auditvault.evidence.verification_pool import Tell
+from auditvault.evidence.verification_prune import Beginning, find_beginning
 from auditvault.evidence.verification_report import Report
 from auditvault.evidence.verification_walk import HeadRow
 from auditvault.ledger.logs import LogRef
@@ -50,6 +51,8 @@ class Plan:
     head: HeadRow | None
     signed: dict[int, set[bytes]]
     """The roots that were signed, by size."""
+    begin: Beginning
+    """What the first entry has to follow: nothing, or what was pruned."""
     starts: list[int]
     """Where ranges begin that have any entry."""
     found: Report
@@ -61,10 +64,12 @@ def plan_log(task: LogTask, _tell: Tell) -> Plan:
     alias = region_alias(task.region)
     with tenant_scope(alias, task.log.tenant_id, as_of=task.snapshot) as connection:
         read_by_index(connection)
+        signed = signed_roots(connection, task.log, task.trust, report)
         return Plan(
             task=task,
             head=_head(connection, task.log, report),
-            signed=signed_roots(connection, task.log, task.trust, report),
+            signed=signed,
+            begin=find_beginning(connection, task.log, signed, report),
             starts=list(_starts(connection, task.log, task.span)),
             found=report,
         )

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from auditvault.core.tlog.entry import ZERO_HASH
 from auditvault.core.tlog.merkle import CompactRange, split_hashes
 from auditvault.core.tlog.tiles import TILE_WIDTH
+from auditvault.evidence.verification_prune import Beginning
 
 
 class Reading:
     """One belief about what the leaves are: its tree, its full tiles, and the signed roots it contradicts."""
 
-    def __init__(self) -> None:
-        self._tree = CompactRange()
+    def __init__(self, begin: Beginning) -> None:
+        self._tree = CompactRange(begin.tree.size, begin.tree.nodes)
         self._tile: list[bytes] = []
         self._pending: list[bytes] = []
         self.tiles: list[bytes] = []
-        self.last = ZERO_HASH
+        self.last = begin.leaf
         # How many signed roots it agrees with since it went its own way, and the first size where it does not.
         self.agreed = 0
         self.contradicted: int | None = None
@@ -33,8 +33,7 @@ class Reading:
 
     def fork(self) -> Reading:
         """Another reading that has believed the same so far."""
-        other = Reading()
-        other._tree = CompactRange(self._tree.size, self._tree.nodes)
+        other = Reading(Beginning(tree=self._tree))
         other._tile, other._pending = self._tile.copy(), self._pending.copy()
         other.tiles, other.last = self.tiles.copy(), self.last
         other.contradicted = self.contradicted
@@ -91,10 +90,10 @@ class Reading:
 class Readings:
     """One reading while everything agrees, several from the first disagreement on."""
 
-    def __init__(self, signed: Mapping[int, Collection[bytes]]) -> None:
+    def __init__(self, signed: Mapping[int, Collection[bytes]], begin: Beginning) -> None:
         """`signed` has the roots that were signed, by size."""
         self._signed = signed
-        self.entries = Reading()
+        self.entries = Reading(begin)
         self._others: tuple[Reading, ...] = ()
         self._last_dispute = -1
 

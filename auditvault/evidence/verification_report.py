@@ -19,6 +19,8 @@ class Report:
     origin: str
     kind: str
     entries: int = 0
+    # Entries that were pruned, and are said to have been by a record that holds: reading began behind them.
+    pruned: int = 0
     checkpoints: int = 0
     headers: int = 0
     # Contents that were opened and are the recorded ones; None where none was to be opened.

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from auditvault.core.tlog.entry import EntryError, EntryFields, leaf_hash, read_fields
 from auditvault.core.tlog.tiles import TILE_WIDTH
+from auditvault.evidence.verification_prune import Beginning
 from auditvault.evidence.verification_readings import Reading, Readings
 from auditvault.evidence.verification_report import Report
 from auditvault.ledger.logs import LogRef
@@ -44,20 +45,25 @@ class Walk:
     """
 
     def __init__(
-        self, log: LogRef, report: Report, signed: Mapping[int, set[bytes]], tile_leaf: TileLeaf
+        self,
+        log: LogRef,
+        report: Report,
+        signed: Mapping[int, set[bytes]],
+        tile_leaf: TileLeaf,
+        begin: Beginning,
     ) -> None:
         self._log = log
         self._report = report
         self._signed = signed
         self._tile_leaf = tile_leaf
-        self._readings = Readings(signed)
+        self._begin = begin
+        self._readings = Readings(signed, begin)
         self._has_held = False
         self._leaf: bytes | None = None
         self._stored: bytes | None = None
         self._chain_broken_at: int | None = None
         # The newest time so far, and the one before the held entry's: a held entry that is disputed sets no time.
-        self._time = ""
-        self._time_before = ""
+        self._time = self._time_before = begin.time
 
     def take(self, rows: Sequence[Row]) -> list[Taken]:
         """Check some entries, in order; returns those that could be read."""
@@ -72,6 +78,8 @@ class Walk:
             fields = self._read(index, data)
             if self._has_held:
                 self._settle(index - 1, self._leaf if fields is None else fields.prev)
+            elif fields is not None and index == self._begin.first:
+                self._check_first(index, fields)
             if fields is not None:
                 self._check_time(index, fields.recorded_at)
                 taken.append((index, record_id, fields))
@@ -112,6 +120,11 @@ class Walk:
         if fields.index != index or fields.log != self._log.origin:
             self._report.bad("entry_place", index)
         return fields
+
+    def _check_first(self, index: int, fields: EntryFields) -> None:
+        """The entry before it is not there: a prune record says what its leaf was."""
+        if fields.prev != self._begin.leaf:
+            self._chain_broken_at = index
 
     def _check_time(self, index: int, recorded_at: str) -> None:
         if recorded_at < self._time:

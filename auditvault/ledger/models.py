@@ -105,6 +105,45 @@ class StoredCosignature(models.Model):
         db_table = "ledger_cosignature"
 
 
+class StoredPrune(models.Model):
+    """Header of an entry `log.pruned`, and the entry; `header` is the committed truth."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "log_id", "previous")
+    tenant_id = models.UUIDField()
+    log_id = models.IntegerField()
+    previous = models.BigIntegerField()
+    minimum = models.BigIntegerField()
+    idx = models.BigIntegerField()
+    record_id = models.UUIDField()
+    last_at = models.DateTimeField()
+    cutoff = models.DateTimeField()
+    entry = models.BinaryField()
+    opening = models.BinaryField()
+    header = models.BinaryField()
+
+    class Meta:
+        managed = False
+        db_table = "ledger_prune"
+
+
+class Pruned(models.Model):
+    """A prune that was carried out: entries below `minimum` are gone."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "log_id", "minimum")
+    tenant_id = models.UUIDField()
+    log_id = models.IntegerField()
+    minimum = models.BigIntegerField()
+    last_at = models.DateTimeField()
+    pruned_at = models.DateTimeField()
+    entries = models.BigIntegerField()
+    headers = models.BigIntegerField()
+    size_bytes = models.BigIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "ledger_pruned"
+
+
 class ScheduledJob(models.Model):
     """Work that comes round: the row is the truth, the broker's message only says "look now"."""
 

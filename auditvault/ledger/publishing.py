@@ -16,12 +16,13 @@ import psycopg
 from django.conf import settings
 
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.tlog.merkle import HASH_SIZE, MAX_SIZE
+from auditvault.core.tlog.merkle import MAX_SIZE
 from auditvault.core.tlog.tiles import TILE_WIDTH, TileKey
 from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
+from auditvault.ledger.pruning import minimum_index
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.ledger.tiling import MissingTileError, fetch_tiles, read_edge
+from auditvault.ledger.tiling import MissingTileError, fetch_tiles, left_part, read_edge
 
 _LENGTH_BYTES = 2
 
@@ -30,6 +31,12 @@ class TileNotFoundError(AuditvaultError):
     """No signed checkpoint of the log needs such a tile or bundle, or ever did."""
 
     code = "tile_not_found"
+
+
+class EntriesPrunedError(TileNotFoundError):
+    """The bundle's entries were pruned; tiles and proofs stay."""
+
+    code = "entries_pruned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +88,13 @@ def tile(published: PublishedLog, key: TileKey) -> bytes:
         _require_signed(connection, log, key)
         if key.width == TILE_WIDTH:
             return fetch_tiles(connection, log, [key])[key]
-        return _left_part(connection, log, key) or read_edge(connection, log, key)
+        return left_part(connection, log, key) or read_edge(connection, log, key)
 
 
 def entry_bundle(published: PublishedLog, key: TileKey) -> bytes:
     """The entries under a tile of level 0, each behind its length as 2 bytes, big-endian.
 
-    Raises TileNotFoundError, MissingTileError where rows are gone.
+    Raises TileNotFoundError, EntriesPrunedError below the minimum index, MissingTileError where rows are gone.
     """
     log = published.log
     start = key.n * TILE_WIDTH
@@ -98,6 +105,8 @@ def entry_bundle(published: PublishedLog, key: TileKey) -> bytes:
             " AND idx >= %s AND idx < %s ORDER BY idx",
             (log.tenant_id, log.log_id, start, start + key.width),
         ).fetchall()
+        if len(rows) != key.width and start < minimum_index(connection, log):
+            raise EntriesPrunedError("The entries of this bundle were pruned.")
     if len(rows) != key.width:
         raise MissingTileError(f"Bundle {key.n}: {len(rows)} of {key.width} entries.")
     return b"".join(len(row[0]).to_bytes(_LENGTH_BYTES) + row[0] for row in rows)
@@ -121,16 +130,6 @@ def _require_signed(connection: psycopg.Connection[Any], log: LogRef, key: TileK
         ).fetchone()
     if row is None:
         raise TileNotFoundError("No checkpoint of this log covers such a tile.")
-
-
-def _left_part(connection: psycopg.Connection[Any], log: LogRef, key: TileKey) -> bytes | None:
-    """A partial tile out of the full one that has since grown from it, if it has."""
-    row = connection.execute(
-        "SELECT substring(hashes FROM 1 FOR %s) FROM ledger_tile WHERE tenant_id = %s"
-        " AND log_id = %s AND level = %s AND n = %s AND width = 256",
-        (key.width * HASH_SIZE, log.tenant_id, log.log_id, key.level, key.n),
-    ).fetchone()
-    return bytes(row[0]) if row else None
 
 
 @lru_cache(maxsize=4096)

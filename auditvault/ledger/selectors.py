@@ -12,13 +12,16 @@ from uuid import UUID
 import psycopg
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.ids import instant_of
 from auditvault.core.tlog import tiles as tlog_tiles
 from auditvault.core.tlog.merkle import EMPTY_ROOT, CompactRange
 from auditvault.ledger.logs import LogRef, tenant_logs
+from auditvault.ledger.pruning import EntryPrunedError, minimum_index, pruned_until
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.tiling import fetch_tiles
 
 MAX_ENTRIES = 1000
+_UUID7 = 7
 
 
 class EntryNotFoundError(AuditvaultError):
@@ -100,7 +103,7 @@ def locate(
         [psycopg.Connection[Any], LogRef], SignedCheckpoint | None
     ] = latest_checkpoint,
 ) -> Located:
-    """The entry of a record and its inclusion proof; raises EntryNotFoundError.
+    """The entry of a record and its inclusion proof; raises EntryNotFoundError, EntryPrunedError.
 
     Proved under the `preferred` checkpoint where that covers the entry, otherwise under the newest.
     """
@@ -113,6 +116,7 @@ def locate(
             (list(logs), record_id),
         ).fetchone()
         if row is None:
+            _refuse_pruned(connection, record_id)
             raise EntryNotFoundError("There is no such record.")
         log, index = logs[row[0]], row[1]
         checkpoint = preferred(connection, log)
@@ -130,6 +134,16 @@ def locate(
         checkpoint=checkpoint if covered else None,
         proof=tuple(proof),
     )
+
+
+def _refuse_pruned(connection: psycopg.Connection[Any], record_id: UUID) -> None:
+    """Raise EntryPrunedError for a record from a time of which entries were pruned: nobody knows any more which."""
+    until = pruned_until(connection)
+    # An id's first 48 bits are its instant. What is no UUIDv7 was never a record's.
+    if until is not None and record_id.version == _UUID7 and instant_of(record_id) <= until:
+        raise EntryPrunedError(
+            "Entries of that time were pruned. If there was such a record, it has gone."
+        )
 
 
 def inclusion(
@@ -153,9 +167,17 @@ def consistency(
 def entries(
     connection: psycopg.Connection[Any], log: LogRef, *, start: int, end: int
 ) -> list[tuple[int, UUID, bytes]]:
-    """Index, record id and bytes of the entries from `start` up to and without `end`, at most MAX_ENTRIES."""
+    """Index, record id and bytes of the entries from `start` up to and without `end`, at most MAX_ENTRIES.
+
+    Raises ProofRangeError, or EntryPrunedError for a start below the minimum index.
+    """
     if not 0 <= start <= end:
         raise ProofRangeError("Indices must be 0 <= start <= end.")
+    minimum = minimum_index(connection, log)
+    if start < minimum:
+        raise EntryPrunedError(
+            f"Entries below {minimum} were pruned. Tiles and proofs are still there."
+        )
     rows = connection.execute(
         "SELECT idx, record_id, entry FROM ledger_entry"
         " WHERE tenant_id = %s AND log_id = %s AND idx >= %s AND idx < %s ORDER BY idx LIMIT %s",

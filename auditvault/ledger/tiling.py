@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.tlog.merkle import split_hashes
+from auditvault.core.tlog.merkle import HASH_SIZE, split_hashes
 from auditvault.core.tlog.tiles import TILE_WIDTH, TileKey, append_tiles
 from auditvault.ledger.logs import LogRef
 
@@ -64,7 +64,10 @@ def _edge(
 
 
 def read_edge(connection: psycopg.Connection[Any], log: LogRef, key: TileKey) -> bytes:
-    """The hashes of a partial tile, from the entries or from the roots of the tiles below it."""
+    """The hashes of a partial tile, from the entries or from the roots of the tiles below it.
+
+    Where entries were pruned, out of the full tile that has since grown from it: tiles stay.
+    """
     start = key.n * TILE_WIDTH
     if key.level == 0:
         query = (
@@ -84,11 +87,24 @@ def read_edge(connection: psycopg.Connection[Any], log: LogRef, key: TileKey) ->
             (log.tenant_id, log.log_id, key.level - 1, start, start + key.width),
             binary=True,
         ).fetchall()
-    if len(rows) != key.width:
+    if len(rows) == key.width:
+        return b"".join(bytes(row[0]) for row in rows)
+    grown = left_part(connection, log, key)
+    if grown is None:
         raise MissingTileError(
             f"Level {key.level}, tile {key.n}: {len(rows)} of {key.width} hashes."
         )
-    return b"".join(bytes(row[0]) for row in rows)
+    return grown
+
+
+def left_part(connection: psycopg.Connection[Any], log: LogRef, key: TileKey) -> bytes | None:
+    """A partial tile out of the full one that has since grown from it, if it has."""
+    row = connection.execute(
+        "SELECT substring(hashes FROM 1 FOR %s) FROM ledger_tile WHERE tenant_id = %s"
+        " AND log_id = %s AND level = %s AND n = %s AND width = 256",
+        (key.width * HASH_SIZE, log.tenant_id, log.log_id, key.level, key.n),
+    ).fetchone()
+    return bytes(row[0]) if row else None
 
 
 def fetch_tiles(

@@ -31,6 +31,7 @@ class RegionRouter:
             "access_events",
             "evidence_anchors",
             "evidence_copies",
+            "evidence_pruning",
         }
     )
     keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring"})

@@ -22,7 +22,7 @@ from auditvault.core.tlog.trust import TrustStore
 from auditvault.verifier.follow_state import Followed
 from auditvault.verifier.progress import Progress
 from auditvault.verifier.receipt_checks import Check, Checklist, Outcome
-from auditvault.verifier.sources import Source, SourceError
+from auditvault.verifier.sources import Source, SourceError, SourceMissingError
 from auditvault.verifier.tile_reader import TileComparison, TileReader
 
 _T = TypeVar("_T")
@@ -222,9 +222,21 @@ class _Walk:
         """Return how many entries were read anew; raises what reading or checking raises."""
         for start in range(self._first - self._first % TILE_WIDTH, self._size, TILE_WIDTH):
             width = min(TILE_WIDTH, self._size - start)
-            self._take(start, self._reader.entries(start // TILE_WIDTH, width))
+            self._take(start, self._entries(start, width))
             self._progress(start + width)
         return self._size - self._first
+
+    def _entries(self, start: int, width: int) -> Sequence[bytes]:
+        """The bundle at `start`; where it is the first one that is asked for, why it may not be there."""
+        try:
+            return self._reader.entries(start // TILE_WIDTH, width)
+        except SourceMissingError as error:
+            if start + TILE_WIDTH > self._size or start > self._first:
+                raise
+            raise SourceMissingError(
+                f"{error.message}. The log was pruned, or its place is not complete: begin from the state of a visit"
+                " that got further (--state), or check a bundle, which holds prune records"
+            ) from None
 
     def check_tiles(self, checkpoint: Checkpoint) -> int:
         """Return how many tiles were those of the entries; raises TileError, SourceError."""

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from auditvault.core.tlog.cosignature import CosignatureSigner
 from tests.integration.ingest.sending import chat, headers_of, record
 from tests.integration.ledger.rotation import Rig, own_region
-from tests.integration.ledger.superuser import superuser
+from tests.integration.ledger.superuser import log_number, superuser
 
 _made = []
 
@@ -63,7 +63,7 @@ def cosign(tenant):
 
 
 def _fill_by_hand(cluster, tenant_id):
-    """Rows of tables that the service fills for no tenant in particular, or asks somebody outside for."""
+    """Rows of tables that the service fills for no tenant, asks somebody outside for, or fills in years."""
     with superuser(cluster, "region_eu") as connection:
         connection.execute(
             "INSERT INTO admin_event VALUES (%s, %s, now(), 'test.made', %s, '')",
@@ -71,6 +71,15 @@ def _fill_by_hand(cluster, tenant_id):
         )
         connection.execute(
             "INSERT INTO evidence_stamped VALUES (%s, 1, 1, %s, 0)", (tenant_id, uuid4())
+        )
+        number = log_number(connection, tenant_id, "interactions")
+        connection.execute(
+            "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",
+            (tenant_id, number, uuid4(), bytes(32)),
+        )
+        connection.execute(
+            "INSERT INTO ledger_pruned VALUES (%s, %s, 256, now(), now(), 0, 0, 0)",
+            (tenant_id, number),
         )
 
 

@@ -19,6 +19,8 @@ FENCED_BY_TRIGGER = (
     "ledger_entry",
     "ledger_tile",
     "ledger_checkpoint",
+    "ledger_prune",
+    "ledger_pruned",
     "traces_header",
     "access_event",
 )

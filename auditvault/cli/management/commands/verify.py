@@ -148,7 +148,7 @@ class Command(BaseCommand):
             verdict = "holds" if report.holds else "DOES NOT HOLD"
             self.stdout.write(
                 f"{verdict:14} {report.region:4} {report.kind:13} {report.entries:>10,} entries"
-                f" {report.checkpoints:>6,} checkpoints{_payloads(report)}  {report.origin}"
+                f" {report.checkpoints:>6,} checkpoints{_payloads(report)}{_pruned(report)}  {report.origin}"
             )
             for kind, index in sorted(report.first_bad.items()):
                 self.stdout.write(f"    {kind}: first at index {index}")
@@ -200,6 +200,10 @@ def _refuse_elsewhere(origins: Sequence[str], regions: Sequence[str]) -> None:
             )
 
 
+def _pruned(report: Report) -> str:
+    return f" from {report.pruned:,}, where it was pruned to" if report.pruned else ""
+
+
 def _payloads(report: Report) -> str:
     if report.payloads is None:
         return ""
@@ -235,6 +239,7 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
                 "kind": report.kind,
                 "holds": report.holds,
                 "entries": report.entries,
+                "pruned": report.pruned,
                 "checkpoints": report.checkpoints,
                 "headers": report.headers,
                 "payloads": report.payloads,

@@ -1,0 +1,1 @@
+"""Pruning: giving up the beginning of a log, with its proofs kept."""
