@@ -32,6 +32,7 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import AccessDeniedError, Act, Role, role_for
 from auditvault.core.tlog.bundle_headers import Absent, Opened
 from auditvault.core.tlog.bundle_manifest import Headers, Scope
+from auditvault.core.tlog.bundle_prune import MAX_PRUNES, PruneEvidence
 from auditvault.core.tlog.bundle_writer import Part, Previous, Proofs, Timestamp, write_bundle
 from auditvault.core.tlog.checkpoint import Checkpoint
 from auditvault.core.tlog.merkle import ProofError, verify_consistency
@@ -41,12 +42,14 @@ from auditvault.evidence.anchors.selectors import first_timestamp, last_timestam
 from auditvault.evidence.verification import VerificationUnavailableError, read_log_keys
 from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
+from auditvault.ledger.pruning import prune_records
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import (
     EntryNotFoundError,
     SignedCheckpoint,
     consistency,
     entries,
+    inclusion,
 )
 from auditvault.ledger.tiling import fetch_tiles
 
@@ -265,6 +268,7 @@ def _proofs(connection: psycopg.Connection[Any], order: Order, plan: _Plan) -> P
         previous=previous,
         keys=_keys(plan.log),
         timestamps=_timestamps(connection, plan),
+        prunes=_prunes(connection, plan),
     )
 
 
@@ -280,6 +284,30 @@ def _timestamps(connection: psycopg.Connection[Any], plan: _Plan) -> list[Timest
     if stamped.size != scope.size:
         proof = consistency(connection, plan.log, old_size=stamped.size, new_size=scope.size)
     return [Timestamp(size=stamped.size, proof=stamped.proof, consistency=proof)]
+
+
+def _prunes(connection: psycopg.Connection[Any], plan: _Plan) -> list[tuple[int, PruneEvidence]]:
+    """What the log has said that it gave up, as far as the checkpoint covers it: whatever the range."""
+    size = plan.scope.size
+    return [
+        (
+            stored.index,
+            PruneEvidence(
+                entry=stored.entry,
+                header=stored.header,
+                opening=stored.opening,
+                inclusion=tuple(inclusion(connection, plan.log, index=stored.index, size=size)),
+                last_inclusion=tuple(
+                    inclusion(connection, plan.log, index=stored.minimum - 1, size=size)
+                ),
+                consistency=tuple(
+                    consistency(connection, plan.log, old_size=stored.minimum, new_size=size)
+                ),
+            ),
+        )
+        for stored in prune_records(connection, plan.log)
+        if stored.index < size
+    ][-MAX_PRUNES:]
 
 
 def _keys(log: LogRef) -> list[str]:

@@ -14,6 +14,7 @@ from cryptography import x509
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.bundle import Bundle, BundleUncomparableError, HeaderCount, Progress
+from auditvault.core.tlog.bundle_prune import ProvedPrune
 from auditvault.core.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditvault.core.tlog.entry_chain import EntryChain
 from auditvault.core.tlog.note import LogVerifier
@@ -75,6 +76,7 @@ class BundleChecks:
         self._check_kept(kept, checkpoint, proved)
         self._check_witnesses(checkpoint)
         self._check_timestamps(checkpoint)
+        self._check_prunes(checkpoint)
         self._say_what_is_not_checked()
         return self.checklist
 
@@ -227,6 +229,16 @@ class BundleChecks:
         at = stamp.gen_time.isoformat()
         self.checklist.hold("timestamps", f"the first {size} entries existed at {at}")
 
+    def _check_prunes(self, checkpoint: Checkpoint | None) -> None:
+        if not self._bundle.prune_indices:
+            return  # most logs were never pruned: nothing is missing
+        if checkpoint is None:
+            self.checklist.skip("prunes", _NEEDS_CHECKPOINT)
+        else:
+            self.checklist.run(
+                "prunes", lambda: self._bundle.check_prunes(checkpoint), _prunes_detail
+            )
+
     def _say_what_is_not_checked(self) -> None:
         for folder, count in self._bundle.reserved().items():
             reason = f"{count} in the bundle; this version does not know what they say"
@@ -239,6 +251,14 @@ class BundleChecks:
 def _headers_detail(found: HeaderCount) -> str:
     absent = "".join(f", {count} absent ({reason})" for reason, count in found.absent.items())
     return f"{found.opened} are the ones that their entries commit to{absent}"
+
+
+def _prunes_detail(found: Sequence[ProvedPrune]) -> str:
+    record = found[-1].record
+    return (
+        f"the log itself said that it gives up the entries below {record.minimum}, the newest of"
+        f" {found[-1].start.time}, under the policy {record.policy_id}"
+    )
 
 
 def witnesses_detail(found: Witnessed) -> str:

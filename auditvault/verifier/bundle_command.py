@@ -49,7 +49,8 @@ Checked, in this order:
   previous    the log only grew since an earlier checkpoint in the bundle (if it has one)
   kept        the log still has what a checkpoint that you kept says (--previous)
   witnesses   enough witnesses have cosigned (--witnesses)
-  timestamps  an authority stamped the log when it had these entries (--tsa-roots)"""
+  timestamps  an authority stamped the log when it had these entries (--tsa-roots)
+  prunes      what the log gave up, it has said itself (if the bundle has prune records)"""
 _EPILOG = """\
 Without --previous and --witnesses nothing shows that others were given the same log.
 The trust file is the one of `auditvault-verify receipt`. A key in a bundle is never trusted.

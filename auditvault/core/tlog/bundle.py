@@ -21,6 +21,15 @@ from auditvault.core.tlog import bundle_manifest as names
 from auditvault.core.tlog.archive import Archive
 from auditvault.core.tlog.bundle_headers import Opened, parse_headers
 from auditvault.core.tlog.bundle_manifest import BundleError, BundleMismatchError, Manifest, Scope
+from auditvault.core.tlog.bundle_prune import (
+    MAX_PRUNE_SIZE,
+    PRUNES,
+    ProvedPrune,
+    PruneEvidence,
+    check_prunes,
+    prune_indices,
+    prune_name,
+)
 from auditvault.core.tlog.canonical import parse_canonical
 from auditvault.core.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditvault.core.tlog.commitment import verify_header_commitment
@@ -78,6 +87,7 @@ class Bundle:
         self.previous = self._note(names.PREVIOUS) if self._has(names.PREVIOUS) else None
         self.keys = self._keys()
         self.timestamp_sizes = names.timestamp_sizes(self.manifest.members, self.scope)
+        self.prune_indices = prune_indices(self.manifest.members, self.scope)
 
     @property
     def scope(self) -> Scope:
@@ -201,6 +211,17 @@ class Bundle:
             self._check_consistency(stamped, checkpoint, names.timestamp_consistency_name(size))
         return proof
 
+    def check_prunes(self, checkpoint: Checkpoint) -> list[ProvedPrune]:
+        """Return what the log gave up, each proved by `checkpoint`, whose signature was checked.
+
+        Raises BundleError, EntryError, PruneRecordError or ProofError.
+        """
+        evidence = (
+            (index, PruneEvidence.from_bytes(self._small(prune_name(index), MAX_PRUNE_SIZE)))
+            for index in self.prune_indices
+        )
+        return check_prunes(evidence, checkpoint)
+
     def _previous_size(self) -> int | None:
         """The size that the bundle's consistency proof begins at; nothing is trusted for it."""
         if self.previous is None:
@@ -300,7 +321,7 @@ def _compare(kept: bytes, found: bytes) -> None:
 
 def _apart(name: str) -> bool:
     """Whether a member is in a folder whose names have rules of their own."""
-    return _reserved(name) or name.startswith(names.TIMESTAMPS)
+    return _reserved(name) or name.startswith((names.TIMESTAMPS, PRUNES))
 
 
 def _reserved(name: str) -> bool:

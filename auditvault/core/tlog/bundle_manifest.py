@@ -35,7 +35,7 @@ KEYS = "bundle/keys"
 TIMESTAMPS = "bundle/timestamps/"
 MAX_TIMESTAMPS = 16
 """Of one bundle."""
-RESERVED = ("bundle/extra/", "bundle/prune/")
+RESERVED = ("bundle/extra/",)
 """Folders whose members this version does not know, and does not refuse."""
 
 Headers = Literal["included", "not_requested", "not_authorised", "not_stored"]

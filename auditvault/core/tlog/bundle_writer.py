@@ -16,6 +16,7 @@ from auditvault.core.tlog import bundle_manifest as names
 from auditvault.core.tlog.archive import ArchiveWriter
 from auditvault.core.tlog.bundle_headers import Absent, Opened, render_headers
 from auditvault.core.tlog.bundle_manifest import BundleError, Listed, Manifest, Scope
+from auditvault.core.tlog.bundle_prune import PruneEvidence, prune_name
 from auditvault.core.tlog.entry_bundle import render_entries
 from auditvault.core.tlog.super_root import TimestampProof
 
@@ -59,6 +60,8 @@ class Proofs:
     """Vkeys, for information."""
     timestamps: Sequence[Timestamp] = ()
     """In ascending order of sizes."""
+    prunes: Sequence[tuple[int, PruneEvidence]] = ()
+    """Index of each prune entry, ascending, and the evidence."""
 
 
 def write_bundle(file: BinaryIO, *, scope: Scope, proofs: Proofs, parts: Iterable[Part]) -> None:
@@ -77,6 +80,8 @@ def write_bundle(file: BinaryIO, *, scope: Scope, proofs: Proofs, parts: Iterabl
     if previous:
         writer.add(names.PREVIOUS, previous.note.encode())
     writer.add(names.PROOF, b"".join(proofs.hashes))
+    for index, evidence in proofs.prunes:
+        writer.add(prune_name(index), evidence.to_bytes())
     _write_parts(writer, scope, parts)
     _write_timestamps(writer, scope, proofs.timestamps)
     writer.finish(scope)
