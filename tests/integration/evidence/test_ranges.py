@@ -14,14 +14,7 @@ from auditvault.core.tlog.entry import Entry, leaf_hash
 from tests.integration.evidence import verdict
 from tests.integration.evidence.rewriting import drop_checkpoints, mend, rewrite
 from tests.integration.evidence.test_attacks import *  # noqa: F403
-from tests.integration.evidence.test_attacks import (
-    test_an_older_backup_that_was_restored_is_a_rollback as _cuts_every_connection,
-)
 from tests.integration.evidence.test_verification import *  # noqa: F403
-
-# It ends the connections of other processes too, which here outlive a verification.
-del test_an_older_backup_that_was_restored_is_a_rollback  # noqa: F821
-_ = _cuts_every_connection
 
 
 @pytest.fixture(scope="module")
