@@ -76,15 +76,24 @@ class _Figures:
             "When the job's last run ended, Unix time.",
             labels=["region", "job"],
         )
+        unsigned = GaugeMetricFamily(
+            "auditvault_signature_age_seconds",
+            "Age of the newest checkpoint of the log that has waited longest for one.",
+            labels=["region"],
+        )
         for region in settings.REGIONS:
             with connections[f"region_{region}"].cursor() as cursor:
                 cursor.execute("SELECT kind, size FROM ledger_sizes()")
                 for kind, entries in cursor.fetchall():
                     size.add_metric([region, kind], float(entries))
+                cursor.execute("SELECT extract(epoch FROM ledger_signature_age())")
+                ((age,),) = cursor.fetchall()
+                if age is not None:
+                    unsigned.add_metric([region], float(age))
             for run in last_runs(region):
                 ok.add_metric([region, run.name], float(run.outcome == "ok"))
                 finished.add_metric([region, run.name], run.finished_at.timestamp())
-        yield from (size, ok, finished)
+        yield from (size, unsigned, ok, finished)
         yield from time_figures(settings.REGIONS)
 
 

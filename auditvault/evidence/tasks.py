@@ -23,6 +23,7 @@ from auditvault.evidence.verification import (
     read_retired,
     verify_region,
 )
+from auditvault.evidence.verification_record import record_verification
 from auditvault.evidence.witnesses import witness_jobs
 from auditvault.ledger.copying import ensure_month
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -42,15 +43,22 @@ def run_due_jobs(region: str) -> None:
 
 
 def _verify(region: str, _now: datetime) -> Detail:
-    return _verified(region, with_payloads=False, databases=verify_databases(region))
+    databases = verify_databases(region)
+    return _verified(region, "verify", with_payloads=False, databases=databases)
 
 
 def _verify_payloads(region: str, _now: datetime) -> Detail:
-    return _verified(region, with_payloads=holds_keys(region), databases=())
+    with_payloads = holds_keys(region)
+    return _verified(region, "verify_payloads", with_payloads=with_payloads, databases=())
 
 
-def _verified(region: str, *, with_payloads: bool, databases: Sequence[DatabaseFinding]) -> Detail:
-    """What was verified, for the job's row; raises JobFailedError with the same where something does not hold."""
+def _verified(
+    region: str, job: str, *, with_payloads: bool, databases: Sequence[DatabaseFinding]
+) -> Detail:
+    """What was verified, for the job's row; raises JobFailedError with the same where something does not hold.
+
+    Either is recorded in the operator's log first. Crash before: the job is due again after its lease.
+    """
     # The signer's memory comes first: a log may grow while it is verified.
     remembered = read_memory(settings.SIGNER_STATE_FILE)
     reports = verify_region(
@@ -61,6 +69,7 @@ def _verified(region: str, *, with_payloads: bool, databases: Sequence[DatabaseF
         restores=read_acknowledged(settings.SIGNER_STATE_FILE),
         with_payloads=with_payloads,
     )
+    record_verification(region=region, job=job, reports=reports, databases=databases)
     bad = {report.origin: report.first_bad for report in reports if not report.holds}
     detail: Detail = {
         "logs": len(reports),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 
 from tests.integration.evidence.rewriting import cut, drop_checkpoints
-from tests.integration.evidence.verdict import logs_of
+from tests.integration.evidence.verdict import findings, logs_of
 from tests.integration.ingest.sending import chat, protobuf_of, send
 from tests.integration.ledger.superuser import superuser, tampering
 
@@ -328,3 +331,84 @@ def test_a_worker_takes_no_message_of_another_region(worker, due):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert last("eu", "make_partitions") is None
+
+
+def operations(cluster, action):
+    """The details of the operator's records of that action, oldest first."""
+    with superuser(cluster, "region_us") as connection:
+        rows = connection.execute(
+            "SELECT header FROM admin_event WHERE action = %s ORDER BY record_id", (action,)
+        ).fetchall()
+    return [json.loads(bytes(row[0]))["details"] for row in rows]
+
+
+def test_a_verification_that_holds_is_recorded_in_the_operators_log(
+    three_records, cluster, due, run_signer
+):
+    from auditvault.evidence.jobs import run_due
+
+    before = len(operations(cluster, "verification.ended"))
+    due("verify", "us")
+    run_due("us", [the_job("verify")], datetime.now(UTC))
+    (said,) = operations(cluster, "verification.ended")[before:]
+    assert (said["job"], said["holds"], said["bad"], said["database"]) == ("verify", True, {}, {})
+    assert said["entries"] >= 3
+    run_signer()
+    assert findings(SimpleNamespace(tenant_id=UUID(int=0)), with_memory=False) == {}
+
+
+def test_a_verification_that_found_something_is_recorded_with_it(
+    three_records, tenant, cluster, due
+):
+    from auditvault.evidence.jobs import run_due
+
+    due("verify", "us")
+    with tampering(cluster, tenant.tenant_id, "region_us") as connection:
+        cut(connection, three_records, 2)
+        run_due("us", [the_job("verify")], datetime.now(UTC))
+    due("verify", "us")
+    said = operations(cluster, "verification.ended")[-1]
+    assert (said["holds"], said["bad"]) == (False, {three_records.origin: {"rollback": 2}})
+
+
+def test_what_a_database_allows_is_recorded_without_the_names_that_its_owner_chose(
+    three_records, cluster, due
+):
+    from auditvault.evidence.jobs import run_due
+
+    due("verify", "us")
+    with superuser(cluster, "region_us") as connection:
+        connection.execute("CREATE TABLE anna_muster (id int)")
+        try:
+            run_due("us", [the_job("verify")], datetime.now(UTC))
+        finally:
+            connection.execute("DROP TABLE anna_muster")
+    due("verify", "us")
+    said = operations(cluster, "verification.ended")[-1]
+    assert said["database"]["region.relation_unexpected"] == 1
+    assert "anna" not in json.dumps(said)
+
+
+def test_a_log_that_waits_for_a_signature_shows_in_the_metrics(
+    client, tenant, run_signer, three_records, cluster
+):
+    run_signer()
+    fresh = signature_age(client)
+    body = protobuf_of(chat("unsigned"))
+    send(client, tenant, body, headers=tenant.headers("ingest", regions=("us",)))
+    with tampering(cluster, tenant.tenant_id, "region_us") as connection:
+        connection.execute(
+            "UPDATE ledger_checkpoint SET signed_at = signed_at - interval '1 day'"
+            " WHERE log_id = %s",
+            (three_records.log_id,),
+        )
+        late = signature_age(client)
+    assert fresh < 3600
+    assert 86_400 <= late < 90_000
+
+
+def signature_age(client):
+    text = client.get("/metrics").content.decode()
+    name = 'auditvault_signature_age_seconds{region="us"}'
+    (line,) = [line for line in text.splitlines() if line.startswith(name)]
+    return float(line.split()[-1])

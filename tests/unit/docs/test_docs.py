@@ -220,6 +220,44 @@ def test_every_finding_of_verification_is_documented_and_no_other() -> None:
     )
 
 
+# --- alerts ----------------------------------------------------------------------------------------------
+
+METRIC = re.compile(r"auditvault_[a-z_]+")
+
+
+def test_every_metric_in_an_alert_is_one_that_is_given_out() -> None:
+    rules = read(ROOT / "deploy" / "prometheus" / "auditvault.rules.yml")
+    given = {
+        node.value
+        for node in nodes(PACKAGE / "api")
+        if isinstance(node, ast.Constant) and METRIC.fullmatch(str(node.value))
+    }
+
+    asked = {name for line in re.findall("expr: (.*)", rules) for name in METRIC.findall(line)}
+
+    assert asked <= given
+    assert given - asked <= {"auditvault_log_entries"} | {
+        "auditvault_clock_skew_recorded_timestamp_seconds"
+    }
+
+
+def test_every_job_in_an_alert_is_one_that_there_is() -> None:
+    rules = read(ROOT / "deploy" / "prometheus" / "auditvault.rules.yml")
+    jobs = {
+        keyword.value.value
+        for node in nodes(PACKAGE / "evidence")
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Job"
+        for keyword in node.keywords
+        if keyword.arg == "name" and isinstance(keyword.value, ast.Constant)
+    }
+
+    asked = {
+        name for names in re.findall(r'job[=!]~?"([^"]+)"', rules) for name in names.split("|")
+    }
+
+    assert asked <= jobs | {"verify_copies"}
+
+
 # --- roles -----------------------------------------------------------------------------------------------
 
 
