@@ -18,6 +18,8 @@ TENANT_TABLES = (
     "ledger_tile",
     "ledger_checkpoint",
     "ledger_cosignature",
+    "ledger_prune",
+    "ledger_pruned",
     "traces_header",
     "access_event",
     "admin_event",
