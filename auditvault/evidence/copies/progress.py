@@ -51,27 +51,19 @@ def move_progress(
     if new == old:
         return new
     with tenant_scope(region_alias(region), log.tenant_id) as connection:
-        connection.execute(
-            "INSERT INTO evidence_copy (tenant_id, log_id, store, size) VALUES (%s, %s, %s, 0)"
-            " ON CONFLICT DO NOTHING",
-            (log.tenant_id, log.log_id, store),
-        )
-        moved = connection.execute(
-            "UPDATE evidence_copy SET size = %s, checkpoint = %s, signed_at = %s"
-            " WHERE tenant_id = %s AND log_id = %s AND store = %s"
-            " AND size = %s AND checkpoint IS NOT DISTINCT FROM %s",
+        row = connection.execute(
+            "SELECT evidence_move_copy(%s, %s, %s, %s, %s, %s, %s)",
             (
-                new.size,
-                new.checkpoint,
-                new.signed_at,
-                log.tenant_id,
                 log.log_id,
                 store,
                 old.size,
                 old.checkpoint,
+                new.size,
+                new.checkpoint,
+                new.signed_at,
             ),
-        ).rowcount
-    if moved != 1:
+        ).fetchone()
+    if row is None or not row[0]:
         raise CopyOvertakenError("Another worker copies this log.")
     return new
 

@@ -72,6 +72,9 @@ def _fill_by_hand(cluster, tenant_id):
         connection.execute(
             "INSERT INTO evidence_stamped VALUES (%s, 1, 1, %s, 0)", (tenant_id, uuid4())
         )
+        connection.execute(
+            "INSERT INTO evidence_copy VALUES (%s, 1, %s, 0, NULL, NULL)", (tenant_id, bytes(32))
+        )
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",

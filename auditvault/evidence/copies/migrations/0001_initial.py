@@ -13,7 +13,8 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(
             load_sql("auditvault.evidence.copies", "0001_copies"),
-            "DROP FUNCTION evidence_copied_until(bytea); DROP TABLE evidence_copy",
+            "DROP FUNCTION evidence_copied_until(bytea); DROP FUNCTION evidence_move_copy(integer,"
+            " bytea, bigint, text, bigint, text, timestamptz); DROP TABLE evidence_copy",
         ),
         migrations.CreateModel(
             name="CopyProgress",

@@ -15,7 +15,31 @@ CREATE TABLE evidence_copy (
     CHECK ((checkpoint IS NULL) = (signed_at IS NULL))
 );
 SELECT auditvault_fence('evidence_copy', false);
-GRANT SELECT, INSERT, UPDATE ON evidence_copy TO auditvault_app;
+GRANT SELECT ON evidence_copy TO auditvault_app;
+
+-- Moves a log's row on, from what its reader saw in it: NULLs and 0 where there was none. False where another worker
+-- has moved it. The application changes no row but through this.
+CREATE FUNCTION evidence_move_copy(
+    p_log integer, p_store bytea, p_old_size bigint, p_old_checkpoint text,
+    p_size bigint, p_checkpoint text, p_signed_at timestamptz
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledger_log WHERE tenant_id = auditvault_tenant() AND log_id = p_log) THEN
+        RAISE EXCEPTION 'no log of this tenant' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    INSERT INTO evidence_copy (tenant_id, log_id, store, size) VALUES (auditvault_tenant(), p_log, p_store, 0)
+        ON CONFLICT DO NOTHING;
+    UPDATE evidence_copy SET size = p_size, checkpoint = p_checkpoint, signed_at = p_signed_at
+        WHERE tenant_id = auditvault_tenant() AND log_id = p_log AND store = p_store
+            AND size = p_old_size AND checkpoint IS NOT DISTINCT FROM p_old_checkpoint;
+    RETURN FOUND;
+END
+$$;
+REVOKE ALL ON FUNCTION evidence_move_copy(integer, bytea, bigint, text, bigint, text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION evidence_move_copy(integer, bytea, bigint, text, bigint, text, timestamptz)
+    TO auditvault_app;
 
 -- For each log with entries that are signed: the instant that its copy is as new as; its beginning where there is none.
 CREATE FUNCTION evidence_copied_until(p_store bytea) RETURNS timestamptz
