@@ -1,4 +1,4 @@
-"""Has what the log said of its prune left this database: signed, and, as configured, cosigned and time-stamped?
+"""Has what the log said of its prune left this database: signed, and, as configured, cosigned, stamped and copied?
 
 Only then may entries go. Somebody outside then holds the log's word for what it gave up, whatever happens here later.
 """
@@ -16,8 +16,11 @@ from django.conf import settings
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.pruning import PruneClockError
 from auditvault.core.tlog.checkpoint import Checkpoint, open_checkpoint
+from auditvault.core.tlog.copy_names import CopiedName
 from auditvault.core.tlog.log_key import LogKey, log_verifiers
 from auditvault.evidence.anchors.selectors import first_timestamp
+from auditvault.evidence.copies.progress import read_progress
+from auditvault.evidence.copies.stores import region_place
 from auditvault.ledger.cosignatures import configured_policy, witnessed_checkpoint
 from auditvault.ledger.logs import LogRef
 from auditvault.ledger.pruning import range_at
@@ -72,7 +75,7 @@ def missing_anchors(
     anchored: Anchored,
     keys: Sequence[LogKey],
 ) -> tuple[str, ...]:
-    """What is still waited for: `checkpoint`, `witnesses`, `timestamp`; nothing where entries may go.
+    """What is still waited for: `checkpoint`, `witnesses`, `timestamp`, `copies`; nothing where entries may go.
 
     Raises as `signed_checkpoint`, and PruneClockError where a time stamp shows that the entries are not old enough.
     """
@@ -87,7 +90,18 @@ def missing_anchors(
             missing.append("witnesses")
     if settings.TSA_URL and not _is_stamped(connection, log, anchored):
         missing.append("timestamp")
+    if not _is_copied(connection, log, anchored):
+        missing.append("copies")
     return tuple(missing)
+
+
+def _is_copied(connection: psycopg.Connection[Any], log: LogRef, anchored: Anchored) -> bool:
+    """Whether the region's store has the log up to the prune entry: what goes here cannot be copied later."""
+    place = region_place(log.origin.split("/")[1])
+    if place is None:
+        return True
+    copied = read_progress(connection, log, place.digest).checkpoint
+    return copied is not None and CopiedName.parse(copied).size > anchored.index
 
 
 def _is_stamped(connection: psycopg.Connection[Any], log: LogRef, anchored: Anchored) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -273,6 +274,37 @@ def test_a_configured_quorum_and_authority_are_waited_for(expired, policy, run_s
         code, said = run(expired, policy)
     assert (code, said["waiting_for"]) == (3, ["witnesses", "timestamp"])
     assert run(expired, policy)[1]["state"] == "pruned"
+
+
+def test_write_once_copies_are_waited_for_and_outlive_the_prune(
+    expired, policy, run_signer, tmp_path, capsys
+):
+    """What goes here is in the copy, which verifies as a whole without the service."""
+    from django.test import override_settings
+
+    from auditvault.evidence.copies.services import copy_region
+    from auditvault.evidence.copies.stores import region_target
+    from auditvault.verifier.main import main
+    from tests.integration.api.growing import vkey_of
+
+    store = tmp_path / "copies"
+    store.mkdir()
+    with override_settings(COPIES_URLS={REGION: f"file://{store}"}):
+        copy_region(region_target(REGION))
+        run(expired, policy)
+        run_signer()
+        code, said = run(expired, policy)
+        assert (code, said["waiting_for"]) == (3, ["copies"])
+        copy_region(region_target(REGION))
+        assert run(expired, policy)[1]["state"] == "pruned"
+        after = copy_region(region_target(REGION))
+    assert expired.origin not in after.bad
+    trust = tmp_path / "trust.json"
+    trust.write_text(json.dumps({"logs": [{"vkey": vkey_of(expired)}]}))
+    (copy,) = store.rglob(expired.origin.split("/")[-1])
+    assert main(["tiles", str(copy), "--trust", str(trust), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["log"]["size"] == OLD + YOUNG + 1
 
 
 def test_a_log_that_is_not_as_it_was_signed_is_not_pruned(expired, policy, cluster, tenant):
