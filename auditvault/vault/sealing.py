@@ -32,7 +32,12 @@ from auditvault.core.tlog.commitment import content_commitment
 from auditvault.ledger.copying import Row, copy_into_month, framed, int4, row_start
 from auditvault.ledger.scope import region_alias
 from auditvault.vault.keyring.cache import KeyCache
-from auditvault.vault.keyring.services import KeyDestroyedError, Keyring, keyring
+from auditvault.vault.keyring.services import (
+    KeyDamagedError,
+    KeyDestroyedError,
+    Keyring,
+    keyring,
+)
 from auditvault.vault.subjects import DATA_CLASS
 
 log = logging.getLogger("auditvault.vault")
@@ -320,6 +325,9 @@ def open_stored(*, region: str, tenant_id: UUID, stored: StoredObject) -> Opened
         key = keyring(region).key_to_open(tenant_id, stored.key_id)
     except KeyDestroyedError as error:
         raise ContentGoneError("This content can no longer be opened.") from error
+    except KeyDamagedError as error:
+        log.critical("key of object %s: %s", stored.object_id, error.message)
+        raise ContentDamagedError("The key of this content was changed or moved.") from error
     try:
         opened = open_object(
             dek=key,

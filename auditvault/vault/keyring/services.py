@@ -19,7 +19,14 @@ from uuid import UUID, uuid4
 import psycopg
 from django.conf import settings
 
-from auditvault.core.crypto.keywrap import SECRET_SIZE, KeyProvider, Purpose, WrapKey, wrap_context
+from auditvault.core.crypto.keywrap import (
+    SECRET_SIZE,
+    KeyProvider,
+    Purpose,
+    WrapError,
+    WrapKey,
+    wrap_context,
+)
 from auditvault.core.crypto.tags import TenantTagKeys
 from auditvault.core.errors import AuditvaultError
 from auditvault.ledger.scope import keys_alias, tenant_scope
@@ -33,6 +40,12 @@ class KeyDestroyedError(AuditvaultError):
     """The key that sealed an object is gone: erased, or never committed."""
 
     code = "key_destroyed"
+
+
+class KeyDamagedError(AuditvaultError):
+    """A key was changed in the keyring, or moved to where it does not belong."""
+
+    code = "key_damaged"
 
 
 class Keyring:
@@ -98,7 +111,7 @@ class Keyring:
             context = self._subject_context(
                 tenant_key, tenant_id, subject_id, key_id, version, data_class
             )
-            key = WrapKey(key_id.bytes, tenant_key.unwrap(bytes(wrapped), context))
+            key = _unwrapped(tenant_key, key_id, bytes(wrapped), context)
         self._to_open.put((tenant_id, key_id), key)
         return key
 
@@ -151,7 +164,7 @@ class Keyring:
                 context = self._subject_context(
                     tenant_key, tenant_id, subject_id, key_id, version, data_class
                 )
-                live[subject_id] = WrapKey(key_id.bytes, tenant_key.unwrap(bytes(wrapped), context))
+                live[subject_id] = _unwrapped(tenant_key, key_id, bytes(wrapped), context)
         return live, last_version
 
     def _new_subject_row(
@@ -224,7 +237,7 @@ class Keyring:
                 raise KeyDestroyedError("The tenant key of that epoch no longer exists.")
             region_key = self._region_key(connection, epoch)
             context = self._key_context("tenant-kek", region_key, tenant_id, row[0], epoch)
-            key = WrapKey(row[0].bytes, region_key.unwrap(bytes(row[1]), context))
+            key = _unwrapped(region_key, row[0], bytes(row[1]), context)
             self._tenant_keys.put((tenant_id, epoch), key)
         return key
 
@@ -304,6 +317,14 @@ class Keyring:
             version=version,
             wrapping_key_id=region_key.key_id,
         )
+
+
+def _unwrapped(wrapping: WrapKey, key_id: UUID, wrapped: bytes, context: bytes) -> WrapKey:
+    """The key in a row of the keyring; raises KeyDamagedError."""
+    try:
+        return WrapKey(key_id.bytes, wrapping.unwrap(wrapped, context))
+    except WrapError as error:
+        raise KeyDamagedError(f"Key {key_id} does not open where it stands.") from error
 
 
 def _insert_subject_keys(

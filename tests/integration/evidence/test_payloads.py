@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from tests.integration.evidence.rewriting import SIZE, record_at
-from tests.integration.evidence.verdict import findings, reports_of, verify
+from tests.integration.evidence.verdict import findings, logs_of, reports_of, verify
 from tests.integration.ingest.sending import chat, protobuf_of, send
 from tests.integration.ledger.superuser import superuser, tampering
 
@@ -180,6 +180,28 @@ def test_keys_that_were_destroyed_under_a_living_person_are_a_finding(
         found = findings(tenant, with_payloads=True)
         keys.execute("INSERT INTO keyring_subject_key SELECT * FROM saved")
     assert found == {"interactions": {"payload_damaged": 0}}
+
+
+@pytest.mark.parametrize("table", ["keyring_subject_key", "keyring_tenant_key"])
+def test_a_key_that_was_changed_is_a_finding_of_its_tenant_and_stops_nothing(
+    client, tenant, cluster, monkeypatch, table
+):
+    from tests.integration.vault.looking import forget_keys
+
+    body = protobuf_of(*[chat(f"{n}", user="anna") for n in range(3)])
+    headers = tenant.headers("ingest", regions=("us",))
+    assert send(client, tenant, body, headers=headers).status_code == 200
+    change = f"UPDATE {table} SET wrapped = set_byte(wrapped, 60, get_byte(wrapped, 60) # 1)"
+    with superuser(cluster, "keys_us") as keys:
+        keys.execute("SET session_replication_role = replica")
+        keys.execute(f"{change} WHERE tenant_id = %s", (tenant.tenant_id,))
+        forget_keys(monkeypatch)
+        code, answer = verify(payloads=True)
+        keys.execute(f"{change} WHERE tenant_id = %s", (tenant.tenant_id,))
+        forget_keys(monkeypatch)
+    origin = logs_of(tenant)["interactions"].origin
+    (found,) = [log["first_bad"] for log in answer["logs"] if log["origin"] == origin]
+    assert (code, found) == (1, {"payload_damaged": 0})
 
 
 def test_an_edited_header_takes_none_of_its_contents_along(recorded, log, forger):

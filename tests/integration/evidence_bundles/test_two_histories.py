@@ -105,6 +105,7 @@ def test_an_earlier_bundle_contradicts_the_database(history, kept, another, log,
     monkeypatch.setattr(settings, "SIGNER_STATE_FILE", "")
     with another():
         code, answer = verify(region="eu", checkpoint=[Path(kept)])
+    assert "logs" in answer, answer
     (found,) = [item for item in answer["logs"] if item["origin"] == log().origin]
     assert (code, found["first_bad"]) == (1, {"checkpoint_root": SIZE - 1})
 
@@ -121,6 +122,7 @@ def test_an_earlier_receipt_contradicts_the_database(
     monkeypatch.setattr(settings, "SIGNER_STATE_FILE", "")
     with another():
         code, answer = verify(region="eu", checkpoint=[path])
+    assert "logs" in answer, answer
     (found,) = [item for item in answer["logs"] if item["origin"] == log().origin]
     assert (code, found["first_bad"]) == (1, {"checkpoint_root": SIZE - 1})
 
