@@ -22,8 +22,9 @@ ARGS ?=
 up: $(VENV)/.runtime
 	@exec $(BIN)/auditvault up $(ARGS)
 
+# Two processes, each with servers of its own: most tests wait for a database. A file's tests stay together.
 test: $(VENV)/.dev browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Settings refuse to start without their variables; these checks connect to nothing.
 STATIC := env AUDITVAULT_SECRET_KEY_FILE=pyproject.toml \

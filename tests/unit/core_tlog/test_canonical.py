@@ -124,7 +124,7 @@ def test_control_characters_are_escaped_as_rfc_8785_says() -> None:
         {None: "a"},
         b"bytes",
         {"a"},
-        object(),
+        pytest.param(object(), id="object"),
     ],
     ids=repr,
 )
