@@ -36,6 +36,7 @@ DISK_BYTES = 600 * 2**20
 # Enough for one more segment of the database's log, and to go on for a moment.
 LEFT_BYTES = 20 * 2**20
 FULL_SECONDS = 20.0
+INTERACTIONS = "SELECT log_id FROM ledger_log WHERE kind = 'interactions'"
 HEADERS = "SELECT encode(trace_id, 'hex'), record_id FROM traces_header"
 
 
@@ -162,7 +163,9 @@ if can_mount():
     def test_what_was_acknowledged_is_there_once_and_nothing_is_half_written(outcome):
         rows = outcome.service.sql("region_eu", HEADERS)
         records = {record for _, record in rows}
-        entries = outcome.service.sql("region_eu", "SELECT record_id FROM ledger_entry")
+        entries = outcome.service.sql(
+            "region_eu", f"SELECT record_id FROM ledger_entry WHERE log_id IN ({INTERACTIONS})"
+        )
         objects = outcome.service.sql("region_eu", "SELECT record_id FROM vault_object")
 
         recorded = Counter(trace for trace, _ in rows)
