@@ -13,7 +13,7 @@ import pytest
 from tests.integration.evidence_copies.breaking import Faulty, Interrupted
 from tests.integration.evidence_copies.conftest import REGION, Copying, verdict_on, write_trust
 from tests.integration.evidence_copies.test_faults import WRITES
-from tests.integration.ledger.superuser import superuser
+from tests.integration.ledger.superuser import superuser, tampering
 from tests.reference.s3_server import ADMIN, SECONDS, WRITER, serving
 
 DAYS = 30
@@ -249,13 +249,12 @@ def test_the_job_copies_a_region_and_the_daily_one_compares_it(copying, server, 
 
 def test_the_job_fails_with_the_first_bad_index(copying, server, bucket, cluster):
     run_job(cluster, url_of(server, bucket))
-    with superuser(cluster, "region_us") as connection:
-        connection.execute("SET session_replication_role = replica")
+    with tampering(cluster, copying.log.tenant_id, "region_us") as connection:
         connection.execute(
             "UPDATE ledger_entry SET leaf_hash = sha256(leaf_hash) WHERE log_id = %s AND idx = 290",
             (copying.log.log_id,),
         )
-    compared = run_job(cluster, url_of(server, bucket), name="verify_copies")
+        compared = run_job(cluster, url_of(server, bucket), name="verify_copies")
     origin = copying.log.origin
     assert compared.outcome == "failed"
     assert (compared.detail["bad"][origin], compared.detail["indices"][origin]) == (
