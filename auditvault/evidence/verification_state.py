@@ -8,7 +8,6 @@ Which of it still counts, given what was signed since, is left to `verification_
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from auditvault.evidence.verification_checkpoints import VerificationUnavailableError
 from auditvault.evidence.verification_merge import Verified
+from auditvault.ledger.durable import replace_file
 
 _VERSION = "auditvault/verification-state/1"
 _HASHES = ("root", "leaf", "against")
@@ -54,7 +54,8 @@ class VerificationState:
     def save(self) -> None:
         """Replace the file; also a way to find out that it cannot be written before there is anything to write."""
         try:
-            _replace(self._path, json.dumps(self._body()))
+            # Crash before: the old state. After: the new one. A range that is read twice costs time only.
+            replace_file(self._path, json.dumps(self._body()))
         except OSError as error:
             raise VerificationUnavailableError("The state cannot be written.") from error
 
@@ -95,19 +96,3 @@ def _verified(item: dict[str, Any]) -> Verified:
     if any(len(value) != 32 for value in hashes.values()):  # noqa: PLR2004  # SHA-256
         raise ValueError("not a hash")
     return Verified(**{**item, **hashes})
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    # Crash before: the old state. After: the new one. A range that is read twice costs time only.
-    part.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -121,7 +121,7 @@ def _run(arguments: argparse.Namespace, read: Read, read_trust: ReadTrust) -> in
         raise BundleInputError(f"the bundle cannot be read: {reason}") from error
     write = _as_json if arguments.json else _as_text
     sys.stdout.write(write(bundle, checklist))
-    return {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}[checklist.result()]
+    return checklist.result().exit_code
 
 
 def _write_proof(bundle: Bundle, index: int, path: Path) -> None:

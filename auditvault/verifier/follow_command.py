@@ -132,8 +132,7 @@ def _run(arguments: argparse.Namespace, source: Source, read_trust: ReadTrust) -
     sys.stdout.write(write(visit))
     if kept_fork:
         sys.stderr.write(f"both checkpoints are kept in {kept_fork}\n")
-    result = visit.checklist.result()
-    return {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}[result]
+    return visit.checklist.result().exit_code
 
 
 def _keep(state: FollowState | None, visit: Visit) -> Path | None:

@@ -23,8 +23,6 @@ from auditvault.core.tlog.trust import TrustStore
 from auditvault.verifier import bundle_command, follow_command, proof_command, report
 from auditvault.verifier.receipt_checks import Outcome, check_receipt
 
-EXIT_CODES = {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}
-
 MAX_FILE_SIZE = 64 * 2**20
 """Bytes; a receipt with its header is some kilobytes."""
 
@@ -91,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         else:
             sys.stderr.write(report.unreadable_as_text(error.message))
-        return EXIT_CODES[Outcome.NOT_CHECKED]
+        return Outcome.NOT_CHECKED.exit_code
 
 
 def _subject(arguments: argparse.Namespace) -> str:
@@ -105,7 +103,7 @@ def _run_receipt(arguments: argparse.Namespace) -> int:
     checklist = check_receipt(receipt, _read_trust(arguments.trust))
     write = report.as_json if arguments.json else report.as_text
     sys.stdout.write(write(receipt, checklist))
-    return EXIT_CODES[checklist.result()]
+    return checklist.result().exit_code
 
 
 def _run_witness(arguments: argparse.Namespace) -> int:

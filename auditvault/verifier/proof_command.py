@@ -102,7 +102,7 @@ def _run(arguments: argparse.Namespace, read: Read, read_trust: ReadTrust) -> in
         facts = {"log": origin or "unknown", "index": str(proof.index)}
         verdict = _VERDICTS[checklist.result()]
         sys.stdout.write(report.page(facts, checklist, limits=_LIMITS, verdict=verdict))
-    return {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}[checklist.result()]
+    return checklist.result().exit_code
 
 
 def _read_proof(path: Path, read: Read) -> TlogProof:

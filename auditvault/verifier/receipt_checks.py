@@ -28,6 +28,11 @@ class Outcome(Enum):
     DOES_NOT_HOLD = "does_not_hold"
     NOT_CHECKED = "not_checked"
 
+    @property
+    def exit_code(self) -> int:
+        """What a command that came to this ends with."""
+        return {Outcome.HOLDS: 0, Outcome.DOES_NOT_HOLD: 1, Outcome.NOT_CHECKED: 2}[self]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
