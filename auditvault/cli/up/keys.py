@@ -72,8 +72,11 @@ class SecretStore:
         """Make what is missing; `new_regions` hold no data yet. Raises SecretError."""
         self._read_or_make(self.django_key_file, lambda: secrets.token_urlsafe(64))
         for region in regions:
+            root_key_file = self.root_key_file(region)
+            if root_key_file.with_name(f"{root_key_file.name}.destroyed").exists():
+                continue  # an epoch turned, and the first epoch's key was destroyed on purpose
             self._read_or_make(
-                self.root_key_file(region),
+                root_key_file,
                 lambda: secrets.token_hex(32),
                 may_create=self._may_create or region in new_regions,
             )

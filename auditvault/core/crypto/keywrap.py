@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 import re
+from datetime import datetime
 from typing import ClassVar, Literal, Protocol, TypeAlias
 from uuid import UUID
 
@@ -115,6 +116,24 @@ class KeyProviderError(AuditvaultError):
     code: ClassVar[str] = "key_provider_failed"
 
 
+class KeyProviderUnavailableError(KeyProviderError):
+    """The provider does not answer, or refuses us for now: trying again later may work."""
+
+    code: ClassVar[str] = "key_provider_unavailable"
+
+
+class KeyRefUnknownError(KeyProviderError):
+    """The reference names no key of this provider."""
+
+    code: ClassVar[str] = "key_ref_unknown"
+
+
+class RootKeyDestroyedError(KeyProviderError):
+    """The key was destroyed, or waits to be and no longer works."""
+
+    code: ClassVar[str] = "root_key_destroyed"
+
+
 class WrapKey:
     """A key that wraps other keys.
 
@@ -165,14 +184,19 @@ class WrapKey:
 
 
 class KeyProvider(Protocol):
-    """Holds root keys, which never leave it, and wraps region KEKs (docs/spec/keys.md section 3).
+    """Holds root keys, one for each epoch, which never leave it, and wraps region KEKs under them.
 
-    All methods raise a KeyProviderError when the provider cannot work.
+    docs/spec/keys.md section 3. All methods raise a KeyProviderError when the provider cannot work, and
+    may be called by several threads. A `key_ref` is 1 to 1024 printable ASCII characters and is stored
+    beside what was wrapped under it.
     """
 
-    @property
-    def key_ref(self) -> str:
-        """Names the root key that new wraps are made under."""
+    def make_key(self, epoch: int) -> str:
+        """Make the root key of `epoch`, 1 to `MAX_VERSION`, and return its reference.
+
+        Where it exists already it is found and not made again: whoever crashed after the first call, and
+        whoever was second of two, gets the same key.
+        """
         ...
 
     def wrap(self, key_ref: str, secret: bytes, context: bytes) -> bytes:
@@ -183,12 +207,16 @@ class KeyProvider(Protocol):
         """Return the 32-byte secret; raises WrapError when key, bytes or context are not right."""
         ...
 
-    def destroy(self, key_ref: str) -> None:
-        """Make everything wrapped under `key_ref` unreadable, for good."""
+    def destroy(self, key_ref: str) -> datetime | None:
+        """Make everything wrapped under `key_ref` unreadable, for good.
+
+        Returns when that will be past taking back; None where it is already. A key that is destroyed, or
+        waits to be, is no error: the answer is the same again.
+        """
         ...
 
-    def health(self) -> None:
-        """Raise unless wrapping and unwrapping work now."""
+    def health(self, key_ref: str) -> None:
+        """Raise unless wrapping and unwrapping under `key_ref` work now."""
         ...
 
 

@@ -6,12 +6,13 @@ from django.db import models
 
 
 class RegionKey(models.Model):
-    """The region KEK of one epoch, wrapped by the provider's root key."""
+    """The region KEK of one epoch, wrapped by the provider's root key of that epoch."""
 
     epoch = models.IntegerField(primary_key=True)
     key_id = models.UUIDField(unique=True)
     wrapped = models.BinaryField()
     created_at = models.DateTimeField()
+    key_ref = models.TextField(default="")
 
     class Meta:
         managed = False

@@ -272,14 +272,14 @@ class Keyring:
         row = connection.execute(query).fetchone()
         if row is not None and row[0] is not None:
             return int(row[0])
-        key_id = uuid4()
+        key_id, key_ref = uuid4(), self._provider.make_key(1)
         wrapped = self._provider.wrap(
-            self._provider.key_ref, os.urandom(SECRET_SIZE), self._region_context(key_id, 1)
+            key_ref, os.urandom(SECRET_SIZE), self._region_context(key_id, 1)
         )
         connection.execute(
-            "INSERT INTO keyring_region_key (epoch, key_id, wrapped) VALUES (1, %s, %s)"
-            " ON CONFLICT DO NOTHING",
-            (key_id, wrapped),
+            "INSERT INTO keyring_region_key (epoch, key_id, wrapped, key_ref)"
+            " VALUES (1, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (key_id, wrapped, key_ref),
         )
         return 1
 
@@ -287,14 +287,16 @@ class Keyring:
         key = self._region_keys.get(epoch)
         if key is None:
             row = connection.execute(
-                "SELECT key_id, wrapped FROM keyring_region_key WHERE epoch = %s", (epoch,)
+                "SELECT key_id, wrapped, key_ref FROM keyring_region_key WHERE epoch = %s", (epoch,)
             ).fetchone()
             if row is None:
                 raise KeyDestroyedError("The region key of that epoch no longer exists.")
-            context = self._region_context(row[0], epoch)
-            key = WrapKey(
-                row[0].bytes, self._provider.unwrap(self._provider.key_ref, bytes(row[1]), context)
+            key_id, wrapped, key_ref = row
+            context = self._region_context(key_id, epoch)
+            secret = self._provider.unwrap(
+                key_ref or self._provider.make_key(1), bytes(wrapped), context
             )
+            key = WrapKey(key_id.bytes, secret)
             self._region_keys.put(epoch, key)
         return key
 

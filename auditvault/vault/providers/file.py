@@ -1,16 +1,18 @@
-"""The key provider that reads its root key from a file.
+"""The key provider that reads its root keys from files.
 
-Rules kept: docs/spec/keys.md section 3. The file holds 32 bytes in hex and is refused unless it is
-a regular file of this user or root that nobody else can read; there is no default key. Making the
-file and deciding when to replace it are left to the operator.
+Rules kept: docs/spec/keys.md section 3. A file holds 32 bytes in hex and is refused unless it is
+a regular file of this user or root that nobody else can read; there is no default key. The first file is
+made by the operator.
 """
 
 from __future__ import annotations
 
 import contextlib
+import glob
 import hmac
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +22,11 @@ from auditvault.core.crypto.keywrap import (
     ID_SIZE,
     SECRET_SIZE,
     KeyProviderError,
+    KeyRefUnknownError,
+    RootKeyDestroyedError,
     WrapKey,
     length_prefixed,
+    version_bytes,
 )
 
 _LABEL = b"auditvault/file-provider/1"
@@ -29,6 +34,8 @@ _KEY_TEXT = re.compile(rb"([0-9A-Fa-f]{64})\n?")
 _MOST_READ = 2 * SECRET_SIZE + 2  # one byte more than a good file has
 _GOOD_MODES = (0o600, 0o400)
 _ROOT_UID = 0
+_TOMBSTONE = ".destroyed"
+_OVERWRITTEN = b"-" * (2 * SECRET_SIZE)  # no key, and read as none
 
 
 class RootKeyError(KeyProviderError):
@@ -65,10 +72,10 @@ class RootKeyChangedError(RootKeyError):
     code: ClassVar[str] = "root_key_changed"
 
 
-class RootKeyDestroyedError(RootKeyError):
-    """The key was destroyed through this provider."""
+class RootKeyNotMadeError(RootKeyError):
+    """The file of a new root key could not be written."""
 
-    code: ClassVar[str] = "root_key_destroyed"
+    code: ClassVar[str] = "root_key_not_made"
 
 
 class RootKeyNotDestroyedError(RootKeyError):
@@ -77,34 +84,40 @@ class RootKeyNotDestroyedError(RootKeyError):
     code: ClassVar[str] = "root_key_not_destroyed"
 
 
-class KeyRefUnknownError(KeyProviderError):
-    """The reference names no key of this provider."""
-
-    code: ClassVar[str] = "key_ref_unknown"
-
-
 class FileKeyProvider:
-    """Wraps region KEKs under one root key that was read from a file."""
+    """Wraps region KEKs under root keys that are read from files, one file for each epoch.
+
+    The first epoch's file is `path`, which somebody else makes; those of later epochs stand beside it.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Read the root key; raises a RootKeyError when the file breaks a rule."""
+        """Read every root key that is there; raises a RootKeyError when a file breaks a rule or none is there."""
         self._path = path
-        root_key = _read_root_key(path)
-        key_id = _key_id(root_key)
-        self._key_ref = f"file:{key_id.hex()}"
-        self._wrap_key: WrapKey | None = WrapKey(key_id, root_key)
+        self._keys: dict[str, tuple[Path, WrapKey]] = {}
+        self._load()
+        if not self._keys and not self._destroyed():
+            _read_root_key(path)  # says what is wrong with it
 
-    @property
-    def key_ref(self) -> str:
-        """The reference of the root key; says nothing about the key."""
-        return self._key_ref
+    def make_key(self, epoch: int) -> str:
+        """Return the reference of the epoch's root key, whose file is made where it is none of the first epoch.
+
+        A crash leaves the whole file or none, and a temporary one that nobody reads. Raises
+        RootKeyMissingError, RootKeyNotMadeError, or RootKeyDestroyedError for an epoch whose key was destroyed.
+        """
+        version_bytes(epoch)
+        path = self._path if epoch == 1 else self._path.with_name(f"{self._path.name}.e{epoch}")
+        if _tombstone(path).exists():
+            raise RootKeyDestroyedError(f"the root key of {path} was destroyed")
+        if epoch > 1 and not path.exists():
+            _make_root_key(path, owned_like=self._owner())
+        return self._remember(path, _read_root_key(path))
 
     def wrap(self, key_ref: str, secret: bytes, context: bytes) -> bytes:
         """Wrap the 32-byte `secret`, bound to `context`.
 
         Raises KeyRefUnknownError, RootKeyDestroyedError, or WrapError for a secret of another size.
         """
-        return self._named(key_ref).wrap(secret, self._associated_data(context))
+        return self._named(key_ref)[1].wrap(secret, _associated_data(key_ref, context))
 
     def unwrap(self, key_ref: str, wrapped: bytes, context: bytes) -> bytes:
         """Return the secret in `wrapped`.
@@ -113,50 +126,104 @@ class FileKeyProvider:
         when it was changed or bound to another context, KeyRefUnknownError or
         RootKeyDestroyedError.
         """
-        return self._named(key_ref).unwrap(wrapped, self._associated_data(context))
+        return self._named(key_ref)[1].unwrap(wrapped, _associated_data(key_ref, context))
 
     def destroy(self, key_ref: str) -> None:
-        """Overwrite and remove the root key file, and forget the key.
+        """Overwrite and remove the root key's file, and forget the key.
 
         Everything wrapped under it is unreadable from then on, as far as the file system really
-        forgets and other processes have ended. Raises RootKeyChangedError when the file holds
-        another key by now, which is left alone, and RootKeyNotDestroyedError when it cannot be
-        removed.
+        forgets and other processes have ended. A note beside it comes first and stays, so that whoever
+        crashed in between is taken up by asking again. Raises RootKeyChangedError when the file holds
+        another key by now, which is left alone, and RootKeyNotDestroyedError when it cannot be removed.
         """
-        self._named(key_ref)
-        self._check_file()
+        path = self._destroyed().get(key_ref)
+        if path is None:
+            path = self._named(key_ref)[0]
+            if _key_ref(_read_root_key(path)) != key_ref:
+                raise RootKeyChangedError(f"the root key file {path} holds another key now")
+        if path.is_symlink():
+            raise RootKeyNotDestroyedError(
+                f"the root key file {path} is a link; removing it would leave the key where it points"
+            )
         try:
-            _overwrite(self._path)
-            self._path.unlink()
-            _sync(self._path.parent)
+            _write_new(_tombstone(path), f"{key_ref}\n".encode("ascii"))
+            if path.exists():
+                _overwrite(path)
+                path.unlink()
+                _sync(path.parent)
         except OSError as error:
             raise RootKeyNotDestroyedError(
-                f"the root key file {self._path} could not be destroyed: {error.strerror}"
+                f"the root key file {path} could not be destroyed: {error.strerror}"
             ) from error
-        self._wrap_key = None
+        self._keys.pop(key_ref, None)
 
-    def health(self) -> None:
-        """Raise a RootKeyError unless the file still holds the loaded key and keeps all rules."""
-        self._named(self._key_ref)
-        self._check_file()
+    def health(self, key_ref: str) -> None:
+        """Raise a RootKeyError unless the key's file still holds it and keeps all rules."""
+        path = self._named(key_ref)[0]
+        if _key_ref(_read_root_key(path)) != key_ref:
+            raise RootKeyChangedError(f"the root key file {path} holds another key now")
 
-    def _named(self, key_ref: str) -> WrapKey:
-        if key_ref != self._key_ref:
-            raise KeyRefUnknownError("the reference names no key of this provider")
-        if self._wrap_key is None:
-            raise RootKeyDestroyedError(f"the root key of {self._path} was destroyed")
-        return self._wrap_key
+    def _named(self, key_ref: str) -> tuple[Path, WrapKey]:
+        if key_ref in self._destroyed():
+            self._keys.pop(key_ref, None)
+            raise RootKeyDestroyedError("the root key of that reference was destroyed")
+        if key_ref not in self._keys:
+            self._load()  # another process may have made it
+        if key_ref not in self._keys:
+            raise KeyRefUnknownError(f"no root key file beside {self._path} has that reference")
+        return self._keys[key_ref]
 
-    def _check_file(self) -> None:
-        if self._key_ref != f"file:{_key_id(_read_root_key(self._path)).hex()}":
-            raise RootKeyChangedError(f"the root key file {self._path} holds another key now")
+    def _load(self) -> None:
+        for path in self._files():
+            root_key = _read_root_key(path)
+            self._remember(path, root_key)
 
-    def _associated_data(self, context: bytes) -> bytes:
-        return (
-            length_prefixed(_LABEL)
-            + length_prefixed(self._key_ref.encode("ascii"))
-            + length_prefixed(context)
-        )
+    def _remember(self, path: Path, root_key: bytes) -> str:
+        key_ref = _key_ref(root_key)
+        self._keys.setdefault(key_ref, (path, WrapKey(_key_id(root_key), root_key)))
+        return key_ref
+
+    def _files(self) -> list[Path]:
+        """The files that hold a root key; one whose destruction was begun holds none."""
+        name = re.compile(re.escape(self._path.name) + r"(\.e[1-9][0-9]*)?")
+        try:
+            found = sorted(self._path.parent.iterdir())
+        except OSError:
+            return []  # what the path itself says is the better message
+        return [
+            path for path in found if name.fullmatch(path.name) and not _tombstone(path).exists()
+        ]
+
+    def _destroyed(self) -> dict[str, Path]:
+        """The files of destroyed keys, there or not, by reference."""
+        notes = self._path.parent.glob(f"{glob.escape(self._path.name)}*{_TOMBSTONE}")
+        return {
+            note.read_text("ascii").strip(): note.with_name(note.name.removesuffix(_TOMBSTONE))
+            for note in notes
+        }
+
+    def _owner(self) -> tuple[int, int]:
+        """Who owns the keys that are there: a root who turns the epoch must not shut the service out."""
+        paths = [path for path, _ in self._keys.values()] or [self._path.parent]
+        status = paths[-1].stat()
+        return status.st_uid, status.st_gid
+
+
+def _associated_data(key_ref: str, context: bytes) -> bytes:
+    return (
+        length_prefixed(_LABEL)
+        + length_prefixed(key_ref.encode("ascii"))
+        + length_prefixed(context)
+    )
+
+
+def _tombstone(path: Path) -> Path:
+    return path.with_name(path.name + _TOMBSTONE)
+
+
+def _key_ref(root_key: bytes) -> str:
+    """The reference of a root key; says nothing about the key."""
+    return f"file:{_key_id(root_key).hex()}"
 
 
 def _key_id(root_key: bytes) -> bytes:
@@ -211,11 +278,37 @@ def _check_owner_and_mode(path: Path, status: os.stat_result) -> None:
         raise RootKeyExposedError(f"the root key file {path} has mode {mode:04o}; it must be 0600")
 
 
+def _make_root_key(path: Path, *, owned_like: tuple[int, int]) -> None:
+    try:
+        _write_new(path, secrets.token_hex(SECRET_SIZE).encode("ascii"), owned_like=owned_like)
+    except OSError as error:
+        raise RootKeyNotMadeError(
+            f"the root key file {path} could not be written: {error.strerror}"
+        ) from error
+
+
+def _write_new(path: Path, content: bytes, *, owned_like: tuple[int, int] | None = None) -> None:
+    """Make a file of mode 0600 with this content, whole or not at all; what is there already stays."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if owned_like is not None and os.geteuid() == _ROOT_UID:
+                os.fchown(file.fileno(), *owned_like)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)  # fails where somebody else was first
+    finally:
+        draft.unlink()
+    _sync(path.parent)
+
+
 def _overwrite(path: Path) -> None:
-    # A link is refused: removing it would leave the key where it points.
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        os.write(descriptor, os.urandom(SECRET_SIZE).hex().encode("ascii"))
+        os.write(descriptor, _OVERWRITTEN)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

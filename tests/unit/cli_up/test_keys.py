@@ -69,6 +69,15 @@ def test_a_root_key_is_32_bytes_as_hex(directory):
     assert len(bytes.fromhex(store(directory).root_key_file("eu").read_text())) == 32
 
 
+def test_a_root_key_that_was_destroyed_when_its_epoch_ended_is_not_missed(directory):
+    ensure(store(directory))
+    store(directory).root_key_file("eu").rename(directory / "root_key_eu.destroyed")
+
+    ensure(store(directory, may_create=False))
+
+    assert not store(directory).root_key_file("eu").exists()
+
+
 @pytest.mark.parametrize("name", ["root_key_eu", "signer.pem", "django_secret_key"])
 def test_a_secret_that_is_lost_is_not_made_anew_under_data(directory, name):
     ensure(store(directory))
