@@ -40,7 +40,7 @@ from auditvault.evidence.verification_pool import Workers, workers
 from auditvault.evidence.verification_range import verify_range
 from auditvault.evidence.verification_report import Progress, Report
 from auditvault.evidence.verification_state import VerificationState
-from auditvault.ledger.logs import LogRef, tenant_logs
+from auditvault.ledger.logs import LogRef, region_logs, tenant_logs
 from auditvault.ledger.restores import Restore
 from auditvault.ledger.scope import region_alias, shared_snapshot, tenant_scope
 from auditvault.ledger.signer_state import RegionKey, Signed
@@ -183,9 +183,7 @@ class _Shown:
 
 
 def _tenants(region: str) -> list[UUID]:
-    with tenant_scope(region_alias(region), UUID(int=0)) as connection:
-        rows = connection.execute("SELECT DISTINCT tenant_id FROM ledger_all_logs()").fetchall()
-    return sorted(row[0] for row in rows)
+    return sorted({log.tenant_id for log in region_logs(region)})
 
 
 def _missing_logs(region: str, trust: Trust, seen: set[str]) -> list[Report]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
@@ -17,6 +18,7 @@ from auditvault.evidence.copies.checking import check_copies, note_findings
 from auditvault.evidence.copies.stores import region_target
 from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.payloads import holds_keys
+from auditvault.evidence.vault_check import VaultReport, check_vault
 from auditvault.evidence.verification import (
     Report,
     VerificationState,
@@ -87,6 +89,18 @@ class Command(BaseCommand):
             help="compare with every checkpoint in the region's write-once copy",
         )
         parser.add_argument(
+            "--vault",
+            action="store_true",
+            help="look at the vault instead of the logs: does each content open, is it what was recorded,"
+            " and what belongs to nothing",
+        )
+        parser.add_argument(
+            "--sample",
+            type=_count,
+            metavar="N",
+            help="with --vault: open N contents of each tenant, at random places, instead of all",
+        )
+        parser.add_argument(
             "--checkpoint",
             action="append",
             type=Path,
@@ -98,7 +112,9 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Verify, print, and exit with the verdict."""
         try:
-            outcome = self._verify(options)
+            verdict = (
+                self._verify_vault(options) if options["vault"] else self._verify_logs(options)
+            )
         except Exception as error:  # noqa: BLE001  # a crash must not be read as a verdict
             message = error.message if isinstance(error, AuditvaultError) else type(error).__name__
             if options["json"]:
@@ -106,11 +122,58 @@ class Command(BaseCommand):
             else:
                 self.stderr.write(f"could not be checked: {message}")
             sys.exit(NOT_CHECKED)
+        sys.exit(HOLDS if verdict else DOES_NOT_HOLD)
+
+    def _verify_logs(self, options: dict[str, Any]) -> bool:
+        if options["sample"] is not None:
+            raise VerificationUnavailableError("--sample goes with --vault.")
+        outcome = self._verify(options)
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(outcome)))
         else:
             self._say(outcome)
-        sys.exit(HOLDS if outcome.holds else DOES_NOT_HOLD)
+        return outcome.holds
+
+    def _verify_vault(self, options: dict[str, Any]) -> bool:
+        _refuse_beside_vault(options)
+        progress = None if options["json"] or not self.stdout.isatty() else self._opened
+        reports: list[VaultReport] = []
+        for region in options["region"] or settings.REGIONS:
+            _opens_payloads(region, asked=True)
+            reports += check_vault(region=region, sample=options["sample"], progress=progress)
+        holds = all(report.holds for report in reports)
+        if options["json"]:
+            verdict = "holds" if holds else "does_not_hold"
+            vaults = [report.as_json() for report in reports]
+            self.stdout.write(json.dumps({"verdict": verdict, "vaults": vaults}))
+        else:
+            self._say_vaults(reports)
+        return holds
+
+    def _opened(self, tenant_id: UUID, done: int) -> None:
+        self.stdout.write(f"\r{tenant_id}  {done:,} opened", ending="")
+        self.stdout.flush()
+
+    def _say_vaults(self, reports: list[VaultReport]) -> None:
+        if self.stdout.isatty():
+            self.stdout.write("")
+        for report in reports:
+            verdict = "holds" if report.holds else "DOES NOT HOLD"
+            part = " (a sample)" if report.sample is not None else ""
+            self.stdout.write(
+                f"{verdict:14} {report.region:4} {report.opened:>10,} contents opened{part}"
+                f" {report.identifiers:>8,} identifiers  tenant {report.tenant_id}"
+            )
+            for label, kinds in (
+                ("damaged", report.damaged),
+                ("belongs to nothing", report.orphans),
+            ):
+                for kind, found in sorted(kinds.items()):
+                    self.stdout.write(
+                        f"    {label}: {kind} {found.count:,}, first {', '.join(found.ids[:3])}"
+                    )
+        holds = all(report.holds for report in reports)
+        self.stdout.write("every vault holds" if holds else "AT LEAST ONE VAULT DOES NOT HOLD")
 
     def _verify(self, options: dict[str, Any]) -> Outcome:
         regions = options["region"] or settings.REGIONS
@@ -164,6 +227,21 @@ class Command(BaseCommand):
             self.stdout.write("every log holds")
         if outcome.databases:
             self.stdout.write("A DATABASE DOES NOT ALLOW WHAT IT SHOULD, AND NOTHING ELSE")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _refuse_beside_vault(options: dict[str, Any]) -> None:
+    """What is said of the logs would seem to have been done."""
+    given = [name for name in ("resume", "copies", "checkpoint") if options[name]]
+    given += ["no-payloads"] if options["payloads"] is False else []
+    if given:
+        raise VerificationUnavailableError(f"--{given[0]} is about the logs: leave out --vault.")
 
 
 def _state(path: Path | None) -> VerificationState | None:
