@@ -12,12 +12,14 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
 from guardian.shortcuts import assign_perm, get_objects_for_user
 
 from auditvault.access.models import TenantRegion, User
 from auditvault.access.tokens import Credential
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.policy.access import Role
+from auditvault.core.policy.roles import ALLOWED, Act, Role
+from auditvault.core.policy.separation import check_separation
 
 # Sending is for machines; every other role has a permission of its name.
 ROLES_OF_PEOPLE = tuple(role for role in Role if role is not Role.INGEST)
@@ -107,6 +109,7 @@ def grant_role(*, username: str, tenant_slug: str, region: str, role: str) -> No
 
     Raises:
         GrantError: there is no such person, place or role.
+        SeparationError: together with what the person may do on the tenant already, it would be too much for one.
     """
     person = User.objects.filter(username=username).first()
     place = TenantRegion.objects.filter(tenant__slug=tenant_slug, region=region).first()
@@ -114,7 +117,22 @@ def grant_role(*, username: str, tenant_slug: str, region: str, role: str) -> No
         raise GrantError("There is no such person, or no such tenant's region.")
     if role not in ROLES_OF_PEOPLE:
         raise GrantError(f"People can be given: {', '.join(ROLES_OF_PEOPLE)}.")
-    assign_perm(f"access.{role}", person, place)
+    with transaction.atomic():
+        # Two grants at once must see each other: each alone may be fine.
+        User.objects.select_for_update().get(pk=person.pk)
+        held = acts_on_tenant(person, place.tenant_id)
+        check_separation(held, more=ALLOWED[Role(role)])
+        assign_perm(f"access.{role}", person, place)
+
+
+def acts_on_tenant(person: User, tenant_id: UUID) -> frozenset[Act]:
+    """Everything that the person may do on a tenant, in any of its regions: duties are separate across regions too."""
+    return frozenset(
+        act
+        for role in ROLES_OF_PEOPLE
+        if any(row.tenant_id == tenant_id for row in _granted(person, role))
+        for act in ALLOWED[role]
+    )
 
 
 def _granted(person: User, role: Role) -> list[TenantRegion]:

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.db import transaction
-from guardian.shortcuts import assign_perm
 
 from auditvault.access.models import Tenant, TenantRegion, User
+from auditvault.access.people import grant_role
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import Role
 
@@ -51,11 +51,20 @@ def tenant_in(*, slug: str, region: str) -> UUID:
 def create_person(
     *, username: str, password: str, tenant_slug: str, roles: Collection[Role]
 ) -> None:
-    """Make a member of staff with the same roles in every region of a tenant, or reset an existing one's password."""
+    """Make a member of staff with the same roles in every region of a tenant, or reset an existing one's password.
+
+    Raises:
+        SeparationError: the roles together are too much for one person; then nothing was made.
+    """
     with transaction.atomic():
         user, _ = User.objects.get_or_create(username=username)
         user.set_password(password)
         user.save()
         for place in TenantRegion.objects.filter(tenant__slug=tenant_slug):
             for role in roles:
-                assign_perm(f"access.{role.value}", user, place)
+                grant_role(
+                    username=username,
+                    tenant_slug=tenant_slug,
+                    region=place.region,
+                    role=role.value,
+                )

@@ -19,7 +19,8 @@ from django.db.models import Q
 
 from auditvault.access.models import ApiToken, Tenant, TenantRegion
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.policy.access import Role
+from auditvault.core.policy.roles import ALLOWED, Role
+from auditvault.core.policy.separation import check_separation
 from auditvault.ledger.scope import usable_connection
 
 _PREFIX = "av"
@@ -69,6 +70,7 @@ def create_token(
 
     Raises:
         TokenRequestError: an unknown tenant, region or role, or a lifetime out of range.
+        SeparationError: the roles together allow what must be in two hands.
     """
     unknown = sorted(set(roles) - {role.value for role in Role})
     if unknown or not roles:
@@ -77,6 +79,7 @@ def create_token(
             if unknown
             else "Name a role."
         )
+    check_separation((), more={act for role in roles for act in ALLOWED[Role(role)]})
     tenant = Tenant.objects.filter(slug=tenant_slug).first()
     if tenant is None:
         raise TokenRequestError(f"There is no tenant {tenant_slug!r}.")

@@ -25,6 +25,7 @@ _STORAGE = (DatabaseError, psycopg.Error, OSError)
 # Any other error of ours means that something here does not work now: 503, and come back.
 _STATUS = {
     "access_denied": HTTPStatus.FORBIDDEN,
+    "duties_not_separate": HTTPStatus.FORBIDDEN,
     "place_denied": HTTPStatus.FORBIDDEN,
     "trace_not_found": HTTPStatus.NOT_FOUND,
     "entry_not_found": HTTPStatus.NOT_FOUND,

@@ -70,7 +70,7 @@ class Session:
         self.digests: dict[str, bytes] = {}
         service.make_tenant("aviary")
         self.sender = service.make_token("aviary", "ingest")
-        self.reader = service.make_token("aviary", "engineer", "investigator", "auditor")
+        self.reader = service.make_token("aviary", "engineer", "investigator")
         self.first_prompt = self.canaries.new("the prompt that is resolved")
 
     def record(self, name: str, answer: Answer, expected: Iterable[int]) -> None:

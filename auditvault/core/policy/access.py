@@ -1,4 +1,4 @@
-"""Who may do what: roles, the acts they allow, and the purposes that open content.
+"""Whether a caller may do something, and for what purpose.
 
 Pure tables and checks. Storage of grants and tokens is in `auditvault.access`; so is the record of each act.
 """
@@ -11,42 +11,26 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.roles import ALLOWED, AccessDeniedError, Act, Role
+from auditvault.core.policy.separation import check_acting
+
+__all__ = [
+    "ALLOWED",
+    "AccessDeniedError",
+    "Act",
+    "Purpose",
+    "PurposeCode",
+    "PurposeError",
+    "Role",
+    "check_purpose",
+    "role_for",
+]
 
 REASON_MIN_LENGTH = 15
 REASON_MAX_LENGTH = 2000
 # Words of a reason that say nothing count for nothing: at least this many different letters must be left.
 _REASON_MIN_DISTINCT = 6
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}")
-
-
-class Role(StrEnum):
-    """What a person or token is cleared for, on one tenant in one region."""
-
-    INGEST = "ingest"
-    ENGINEER = "engineer"
-    INVESTIGATOR = "investigator"
-    AUDITOR = "auditor"
-
-
-class Act(StrEnum):
-    """Something that is allowed or refused."""
-
-    APPEND = "append"
-    READ_RECEIPT = "read_receipt"
-    READ_HEADERS = "read_headers"
-    READ_LOG = "read_log"
-    READ_ACCESS_LOG = "read_access_log"
-    RESOLVE_FULL = "resolve_full"
-
-
-ALLOWED: dict[Role, frozenset[Act]] = {
-    Role.INGEST: frozenset({Act.APPEND, Act.READ_RECEIPT}),
-    Role.ENGINEER: frozenset({Act.READ_HEADERS, Act.READ_RECEIPT}),
-    Role.INVESTIGATOR: frozenset({Act.READ_HEADERS, Act.READ_RECEIPT, Act.RESOLVE_FULL}),
-    Role.AUDITOR: frozenset(
-        {Act.READ_HEADERS, Act.READ_RECEIPT, Act.READ_LOG, Act.READ_ACCESS_LOG}
-    ),
-}
 
 
 class PurposeCode(StrEnum):
@@ -68,12 +52,6 @@ PURPOSES: dict[Role, frozenset[PurposeCode]] = {
 }
 
 
-class AccessDeniedError(AuditvaultError):
-    """The caller's roles do not allow the act."""
-
-    code = "access_denied"
-
-
 class PurposeError(AuditvaultError):
     """The purpose is incomplete, or not allowed for the caller's role."""
 
@@ -90,9 +68,15 @@ class Purpose:
 
 
 def role_for(act: Act, roles: Collection[Role]) -> Role:
-    """The role of the caller's that allows `act`; raises AccessDeniedError where none does."""
+    """The role of the caller's that allows `act`.
+
+    Raises:
+        AccessDeniedError: none does.
+        SeparationError: one does, and together they allow what must be in two hands.
+    """
     for role in Role:
         if role in roles and act in ALLOWED[role]:
+            check_acting(act, {each for held in roles for each in ALLOWED[held]})
             return role
     raise AccessDeniedError(f"None of your roles allows {act.value}.")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import pytest
+from django.db import connections
 
-from auditvault.core.policy.access import Role
+from auditvault.core.policy.access import Act, Role, role_for
+from auditvault.core.policy.separation import SeparationError
 
 
 @pytest.fixture
@@ -37,14 +40,73 @@ def test_a_person_sees_the_places_where_they_have_a_role_and_no_other(
 
 
 def test_several_roles_on_one_place_are_one_place(people, make_person, tenant):
-    person = make_person({f"{tenant.slug}.eu": "auditor"})
+    person = make_person({f"{tenant.slug}.eu": "engineer"})
     people.grant_role(
         username=person.username, tenant_slug=tenant.slug, region="eu", role="investigator"
     )
 
     (place,) = people.places_of(person)
 
-    assert place.roles == {Role.AUDITOR, Role.INVESTIGATOR}
+    assert place.roles == {Role.ENGINEER, Role.INVESTIGATOR}
+
+
+@pytest.mark.parametrize("region", ["eu", "us"])
+def test_a_role_that_must_be_in_another_hand_is_not_given(people, make_person, tenant, region):
+    person = make_person({f"{tenant.slug}.eu": "auditor"})
+
+    with pytest.raises(SeparationError, match="examines looks"):
+        people.grant_role(
+            username=person.username, tenant_slug=tenant.slug, region=region, role="investigator"
+        )
+
+    assert [place.roles for place in people.places_of(person)] == [{Role.AUDITOR}]
+
+
+def test_duties_are_separate_on_each_tenant_alone(people, make_person, tenant, other_tenant):
+    person = make_person({f"{tenant.slug}.eu": "auditor"})
+
+    people.grant_role(
+        username=person.username, tenant_slug=other_tenant.slug, region="eu", role="investigator"
+    )
+
+    assert len(people.places_of(person)) == 2
+
+
+def test_two_roles_given_at_once_do_not_slip_past_each_other(people, make_person, tenant):
+    person = make_person()
+
+    def give(role):
+        try:
+            people.grant_role(
+                username=person.username, tenant_slug=tenant.slug, region="eu", role=role
+            )
+        except SeparationError:
+            return "refused"
+        finally:
+            connections.close_all()
+        return "given"
+
+    with ThreadPoolExecutor(2) as both:
+        outcomes = sorted(both.map(give, ["auditor", "investigator"]))
+
+    assert outcomes == ["given", "refused"]
+
+
+def test_duties_that_came_together_through_a_group_are_refused_when_acting(
+    people, make_person, tenant
+):
+    person = make_person({f"{tenant.slug}.eu": "auditor"})
+    from django.contrib.auth.models import Group
+    from guardian.shortcuts import assign_perm
+
+    group = Group.objects.create(name=f"investigators of {tenant.slug}")
+    assign_perm("access.investigator", group, _place(tenant, "eu"))
+    person.groups.add(group)
+    credential = people.credential_of(person, people.places_of(person)[0])
+
+    with pytest.raises(SeparationError):
+        role_for(Act.RESOLVE_FULL, credential.roles)
+    assert role_for(Act.READ_HEADERS, credential.roles)
 
 
 def test_a_role_of_a_group_is_a_role_of_its_members(people, make_person, tenant):

@@ -10,7 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from auditvault.access.tokens import TokenRequestError, create_token, revoke_token
-from auditvault.core.policy.access import Role
+from auditvault.core.policy.roles import Role
+from auditvault.core.policy.separation import SeparationError
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -56,7 +57,7 @@ class Command(BaseCommand):
                 now=now,
                 description=options["description"],
             )
-        except TokenRequestError as error:
+        except (TokenRequestError, SeparationError) as error:
             raise CommandError(error.message) from error
         self.stdout.write(json.dumps({"token": token}) if options["json"] else token)
 
