@@ -1,0 +1,190 @@
+"""Grants: content of one case, for one human, narrow, and for hours.
+
+A role says that somebody may be cleared; a grant says what for, now. It is asked for, approved by somebody else
+(`approvals`, operation `content_grant`), covers named things and nothing else, and ends by itself. Pure: storage, and
+the record of every use, are left to `auditvault.access`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar, TypeAlias
+from uuid import UUID
+
+from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.access import Purpose, PurposeCode
+from auditvault.core.policy.approvals import HumanId
+from auditvault.core.tlog.canonical import JsonValue
+
+DEFAULT_LIFETIME = timedelta(hours=8)
+MAX_LIFETIME = timedelta(hours=24)
+MAX_PERIOD = timedelta(days=31)
+MAX_NAMED = 1000
+"""Traces, subjects or records that one grant may name."""
+
+
+class GrantScopeError(AuditvaultError):
+    """A grant would cover nothing, too much, or for too long."""
+
+    code: ClassVar[str] = "grant_scope_invalid"
+
+
+class GrantMissingError(AuditvaultError):
+    """No live grant of the person's covers what they ask to see."""
+
+    code: ClassVar[str] = "grant_missing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A content that somebody asks to see."""
+
+    record_id: UUID
+    trace_id: bytes
+    subject_id: UUID
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TraceScope:
+    """Contents of these traces."""
+
+    trace_ids: frozenset[bytes]
+
+    def __post_init__(self) -> None:
+        _check_named(self.trace_ids)
+
+    def covers(self, target: Target) -> bool:
+        """Whether the content is of one of them."""
+        return target.trace_id in self.trace_ids
+
+    def parameters(self) -> dict[str, JsonValue]:
+        """For the plan that is approved."""
+        return {"traces": sorted(trace_id.hex() for trace_id in self.trace_ids)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectScope:
+    """Contents of these subjects."""
+
+    subject_ids: frozenset[UUID]
+
+    def __post_init__(self) -> None:
+        _check_named(self.subject_ids)
+
+    def covers(self, target: Target) -> bool:
+        """Whether the content is of one of them."""
+        return target.subject_id in self.subject_ids
+
+    def parameters(self) -> dict[str, JsonValue]:
+        """For the plan that is approved."""
+        return {"subjects": sorted(map(str, self.subject_ids))}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordScope:
+    """Contents of these records: what a query found when the grant was asked for, and nothing that came later."""
+
+    record_ids: frozenset[UUID]
+
+    def __post_init__(self) -> None:
+        _check_named(self.record_ids)
+
+    def covers(self, target: Target) -> bool:
+        """Whether the content was brought by one of them."""
+        return target.record_id in self.record_ids
+
+    def parameters(self) -> dict[str, JsonValue]:
+        """For the plan that is approved."""
+        return {"records": sorted(map(str, self.record_ids))}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeriodScope:
+    """Contents recorded from an instant, up to but not at another; at most MAX_PERIOD."""
+
+    recorded_from: datetime
+    recorded_before: datetime
+
+    def __post_init__(self) -> None:
+        length = self.recorded_before - self.recorded_from
+        if not timedelta() < length <= MAX_PERIOD:
+            raise GrantScopeError(f"A grant's period is up to {MAX_PERIOD.days} days.")
+
+    def covers(self, target: Target) -> bool:
+        """Whether the content was recorded in it."""
+        return self.recorded_from <= target.recorded_at < self.recorded_before
+
+    def parameters(self) -> dict[str, JsonValue]:
+        """For the plan that is approved."""
+        return {
+            "recorded_from": self.recorded_from.isoformat(),
+            "recorded_before": self.recorded_before.isoformat(),
+        }
+
+
+Scope: TypeAlias = TraceScope | SubjectScope | RecordScope | PeriodScope
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """What one human may see of one case, until when."""
+
+    grant_id: UUID
+    human: HumanId
+    case: str
+    codes: frozenset[PurposeCode]
+    scope: Scope
+    starts_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        if not self.codes:
+            raise GrantScopeError("A grant names at least one purpose code.")
+        if not timedelta() < self.expires_at - self.starts_at <= MAX_LIFETIME:
+            raise GrantScopeError(
+                f"A grant lives up to {MAX_LIFETIME // timedelta(hours=1)} hours."
+            )
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether it has begun, is not over, and was not taken back."""
+        return self.starts_at <= now < self.expires_at and (
+            self.revoked_at is None or now < self.revoked_at
+        )
+
+    def allows(self, *, human: HumanId, purpose: Purpose, target: Target, now: datetime) -> bool:
+        """Whether `human` may see `target` under it for `purpose`."""
+        return (
+            self.human == human
+            and self.case == purpose.case
+            and purpose.code in self.codes
+            and self.is_live(now)
+            and self.scope.covers(target)
+        )
+
+
+def grant_for(
+    grants: Iterable[Grant], *, human: HumanId, purpose: Purpose, target: Target, now: datetime
+) -> Grant:
+    """The grant under which `human` sees `target`: of several, the one that ends last.
+
+    Raises GrantMissingError; that says nothing about whether there is such a content, which whoever calls sees to.
+    """
+    found = [
+        grant
+        for grant in grants
+        if grant.allows(human=human, purpose=purpose, target=target, now=now)
+    ]
+    if not found:
+        raise GrantMissingError(
+            "You have no live grant that covers this, for this case and purpose."
+        )
+    return max(found, key=lambda grant: (grant.expires_at, grant.grant_id))
+
+
+def _check_named(named: frozenset[bytes] | frozenset[UUID]) -> None:
+    if not 0 < len(named) <= MAX_NAMED:
+        raise GrantScopeError(f"A grant names 1 to {MAX_NAMED} traces, subjects or records.")
