@@ -108,6 +108,43 @@ def object_case(content: bytes, version: int, first: int) -> dict[str, Any]:
     return case
 
 
+def framed(case: dict[str, Any], random: bytes, content: bytes) -> bytes:
+    cek, salt, opening = random[:32], random[32:64], random[64:96]
+    key, commitment = hkdf(cek, salt, b"auditvault/framed/1\x01")
+    fields = [
+        b"auditvault/framed/1\x01",
+        case["region"].encode(),
+        UUID(case["tenant_id"]).bytes,
+        case["data_class"].encode(),
+        UUID(case["subject_id"]).bytes,
+        UUID(case["object_id"]).bytes,
+        struct.pack(">Q", case["version"]),
+        commitment,
+    ]
+    plaintext, out = opening + content, b"AF\x01\x01" + salt + commitment
+    starts = range(0, len(plaintext), 65536)
+    for k, start in enumerate(starts):
+        nonce = bytes(7) + struct.pack(">IB", k, start == starts[-1])
+        frame = plaintext[start : start + 65536]
+        out += AESGCM(key).encrypt(nonce, frame, b"".join(map(lp, fields)))
+    return out
+
+
+def framed_case(size: int, version: int, first: int) -> dict[str, Any]:
+    case = object_case(b"", version, first)
+    random = bytes.fromhex(case["randomness_hex"])
+    whole = framed(case, random, bytes(k % 251 for k in range(size)))
+    del case["content_hex"], case["envelope_hex"]
+    case |= {
+        "content_size": size,
+        "content_byte_k": "k mod 251",
+        "head_hex": whole[:68].hex(),
+        "frames_size": len(whole) - 68,
+        "frames_sha256_hex": hashlib.sha256(whole[68:]).hexdigest(),
+    }
+    return case if size > 100 else case | {"frames_hex": whole[68:].hex()}
+
+
 def wrap_case(purpose: str, first: int, **fields: Any) -> dict[str, Any]:
     case: dict[str, Any] = {
         "purpose": purpose,
@@ -169,8 +206,11 @@ def tag_case() -> dict[str, Any]:
 
 def document() -> str:
     contents = [(b"", 1, 0), (b"What is the capital of France?", 1, 16), (counting(0, 300), 2, 32)]
+    # Nothing, little, one full frame, one byte more, and several frames.
+    sizes = [(0, 1, 48), (30, 2, 64), (65504, 1, 80), (65505, 1, 96), (200000, 1, 112)]
     vectors = {
         "objects": [object_case(*content) for content in contents],
+        "framed": [framed_case(*case) for case in sizes],
         "wraps": wrap_cases(),
         "tags": [tag_case()],
     }

@@ -2,8 +2,9 @@
 
 Rules kept: docs/spec/envelope.md section 2. An envelope commits to its key, and the commitment is
 compared before anything is decrypted; key, salt, opening and nonces are made here and never chosen
-by a caller; a content moved to another row, subject, tenant or region does not open. Finding the
-DEK, asking whether the subject may be read, and storing are left to the vault.
+by a caller; a content moved to another row, subject, tenant or region does not open. Contents too
+large to hold are left to `frames`; finding the DEK, asking whether the subject may be read, and
+storing to the vault.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ ENVELOPE_OVERHEAD = _CIPHERTEXT_AT + TAG_SIZE
 """Bytes that an envelope is longer than its plaintext: 84."""
 
 _MAX_PLAINTEXT_SIZE = OPENING_SIZE + MAX_CONTENT_SIZE
-_LABEL = b"auditvault/envelope/1" + bytes((SUITE,))
+LABEL = b"auditvault/envelope/1" + bytes((SUITE,))
+"""Label of this kind of envelope, in keys, commitments and associated data."""
+
+_LABEL_END = len(length_prefixed(LABEL))
 _FIXED_NONCE = b"\x01" * NONCE_SIZE  # a key serves one envelope: section 2
 _RANDOM_SIZE = SECRET_SIZE + SALT_SIZE + OPENING_SIZE + NONCE_SIZE
 
@@ -126,7 +130,7 @@ class ContextPrefix:
         if self.suite != SUITE:
             raise EnvelopeSuiteError("not a known suite")
         envelope_head = (
-            length_prefixed(_LABEL)
+            length_prefixed(LABEL)
             + length_prefixed(region_bytes(self.region))
             + length_prefixed(id_bytes(self.tenant_id))
             + length_prefixed(data_class_bytes(self.data_class))
@@ -134,6 +138,10 @@ class ContextPrefix:
         wrap_head = wrap_context_head("object-cek", self.region, self.tenant_id, self.data_class)
         object.__setattr__(self, "envelope_head", envelope_head)
         object.__setattr__(self, "wrap_head", wrap_head)
+
+    def head_under(self, label: bytes) -> bytes:
+        """Return `envelope_head` with the label of another kind of envelope."""
+        return length_prefixed(label) + self.envelope_head[_LABEL_END:]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,12 +161,13 @@ class ObjectContext:
     data_class: str
     """Data class of the content."""
 
-    def associated_data(self) -> bytes:
+    def associated_data(self, label: bytes = LABEL) -> bytes:
         """Return the associated data, but for the commitment; raises CryptoContextError."""
         prefix = ContextPrefix(
             region=self.region, tenant_id=self.tenant_id, data_class=self.data_class
         )
-        return prefix.envelope_head + _tail(self.subject_id, self.object_id, self.version)
+        tail = context_tail(self.subject_id, self.object_id, self.version)
+        return prefix.head_under(label) + tail
 
 
 @dataclass(slots=True)  # made in a hot loop: freezing costs half a microsecond
@@ -216,12 +225,12 @@ def seal_object(
     """
     random = os.urandom(_RANDOM_SIZE) if _randomness is None else _randomness
     cek, salt, opening, nonce = random[:32], random[32:64], random[64:96], random[96:]
-    tail = _tail(subject_id, object_id, version)
+    tail = context_tail(subject_id, object_id, version)
     if len(content) > MAX_CONTENT_SIZE:
         raise EnvelopeError("a content is at most 32 MiB")
     associated_data = prefix.envelope_head + tail
     envelope = _seal(cek, salt, associated_data, opening + content)
-    wrapped_cek = dek.wrap(cek, _cek_context(dek, prefix, tail), _nonce=nonce)
+    wrapped_cek = dek.wrap(cek, cek_context(dek, prefix, tail), _nonce=nonce)
     return SealedObject(wrapped_cek, envelope, opening)
 
 
@@ -240,8 +249,8 @@ def open_object(
     Raises a WrapError when the CEK does not unwrap, an EnvelopeError when the envelope does not
     open, CryptoContextError for an id or version that is none; which subclass says what is wrong.
     """
-    tail = _tail(subject_id, object_id, version)
-    cek = dek.unwrap(wrapped_cek, _cek_context(dek, prefix, tail))
+    tail = context_tail(subject_id, object_id, version)
+    cek = dek.unwrap(wrapped_cek, cek_context(dek, prefix, tail))
     return SealedContent.unpack(_open(cek, prefix.envelope_head + tail, envelope))
 
 
@@ -259,9 +268,9 @@ def rewrap_cek(
 
     Raises a WrapError when `wrapped_cek` does not open under `old_dek` for this very object.
     """
-    tail = _tail(subject_id, object_id, version)
-    cek = old_dek.unwrap(wrapped_cek, _cek_context(old_dek, prefix, tail))
-    return new_dek.wrap(cek, _cek_context(new_dek, prefix, tail))
+    tail = context_tail(subject_id, object_id, version)
+    cek = old_dek.unwrap(wrapped_cek, cek_context(old_dek, prefix, tail))
+    return new_dek.wrap(cek, cek_context(new_dek, prefix, tail))
 
 
 def seal(*, cek: bytes, context: ObjectContext, plaintext: bytes) -> bytes:
@@ -290,7 +299,7 @@ def open_(*, cek: bytes, context: ObjectContext, envelope: bytes) -> bytes:
 
 
 def _seal(cek: bytes, salt: bytes, associated_data: bytes, plaintext: bytes) -> bytes:
-    key, commitment = derive_key_and_commitment(cek, salt, _LABEL)
+    key, commitment = derive_key_and_commitment(cek, salt, LABEL)
     bound = associated_data + _COMMITMENT_LENGTH + commitment
     return b"".join(
         (_HEADER, salt, commitment, AESGCM(key).encrypt(_FIXED_NONCE, plaintext, bound))
@@ -300,7 +309,7 @@ def _seal(cek: bytes, salt: bytes, associated_data: bytes, plaintext: bytes) -> 
 def _open(cek: bytes, associated_data: bytes, envelope: bytes) -> bytes:
     _check_form(envelope)
     salt, stored = envelope[len(_HEADER) : _COMMITMENT_AT], envelope[_COMMITMENT_AT:_CIPHERTEXT_AT]
-    key, commitment = derive_key_and_commitment(cek, salt, _LABEL)
+    key, commitment = derive_key_and_commitment(cek, salt, LABEL)
     if not hmac.compare_digest(stored, commitment):
         raise EnvelopeKeyMismatchError("sealed under another key")
     bound = associated_data + _COMMITMENT_LENGTH + commitment
@@ -323,8 +332,8 @@ def _check_form(envelope: bytes) -> None:
         raise EnvelopeError("longer than an envelope")
 
 
-def _tail(subject_id: Id, object_id: Id, version: int) -> bytes:
-    """Return lp(subject) || lp(object) || lp(version), which envelope and wrap share."""
+def context_tail(subject_id: Id, object_id: Id, version: int) -> bytes:
+    """Return lp(subject) || lp(object) || lp(version), which envelopes and wrap share."""
     # Asked here and not in `id_bytes`: two calls an object fewer.
     if type(subject_id) is not bytes or len(subject_id) != ID_SIZE:
         subject_id = id_bytes(subject_id)
@@ -334,6 +343,6 @@ def _tail(subject_id: Id, object_id: Id, version: int) -> bytes:
     return _ID_LENGTH + subject_id + _ID_LENGTH + object_id + last
 
 
-def _cek_context(dek: WrapKey, prefix: ContextPrefix, tail: bytes) -> bytes:
+def cek_context(dek: WrapKey, prefix: ContextPrefix, tail: bytes) -> bytes:
     """Return what `wrap_context` returns for the purpose `object-cek`."""
     return prefix.wrap_head + _ID_LENGTH + dek.key_id + tail

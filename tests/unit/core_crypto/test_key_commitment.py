@@ -1,4 +1,4 @@
-"""One AES-GCM ciphertext that decrypts under two keys is made here, and refused by both formats.
+"""One AES-GCM ciphertext that decrypts under two keys is made here, and refused by every format.
 
 The attack is the classic one (Dodis, Grubbs, Ristenpart, Woodage 2018): with both keys known, the
 tag is a linear equation in one ciphertext block, so one block chosen rightly gives one tag under
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from auditvault.core.crypto.envelope import EnvelopeKeyMismatchError, ObjectContext, open_
+from auditvault.core.crypto.frames import open_frames
 from auditvault.core.crypto.keywrap import WrapKey, WrapKeyMismatchError
 
 BLOCK = 16
@@ -117,6 +118,30 @@ def test_one_envelope_under_two_keys_opens_under_at_most_one() -> None:
         assert open_(cek=CEKS[mine], context=CONTEXT, envelope=envelope)
         with pytest.raises(EnvelopeKeyMismatchError):
             open_(cek=CEKS[foreign], context=CONTEXT, envelope=envelope)
+
+
+FRAMED_LABEL = b"auditvault/framed/1\x01"
+ONLY_FRAME_NONCE = bytes(11) + b"\x01"
+
+
+def framed_half(cek: bytes, commitment: bytes) -> Half:
+    key = derived(cek, SALT, FRAMED_LABEL)[0]
+    bound = CONTEXT.associated_data(FRAMED_LABEL) + lp(commitment)
+    return Half(key=key, associated_data=bound)
+
+
+def test_one_framed_envelope_under_two_keys_opens_under_at_most_one() -> None:
+    commitments = [derived(cek, SALT, FRAMED_LABEL)[1] for cek in CEKS]
+    for mine, foreign in ((0, 1), (1, 0)):
+        one, other = (framed_half(cek, commitments[mine]) for cek in CEKS)
+        forged = collide(one, other, ONLY_FRAME_NONCE, b"chosen by the attacker".ljust(48))
+        for half in (one, other):
+            assert AESGCM(half.key).decrypt(ONLY_FRAME_NONCE, forged, half.associated_data)
+        head = b"AF\x01\x01" + SALT + commitments[mine]
+        opened = open_frames(cek=CEKS[mine], context=CONTEXT, head=head, sealed=[forged])
+        assert len(b"".join(opened.chunks)) == 32
+        with pytest.raises(EnvelopeKeyMismatchError):
+            open_frames(cek=CEKS[foreign], context=CONTEXT, head=head, sealed=[forged])
 
 
 def test_one_wrap_under_two_keys_opens_under_at_most_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import runpy
 from pathlib import Path
@@ -11,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from auditvault.core.crypto.envelope import ContextPrefix, SealedContent, open_object, seal_object
+from auditvault.core.crypto.frames import open_framed_object, seal_framed_object
 from auditvault.core.crypto.keywrap import WrapKey, wrap_context
 from auditvault.core.crypto.tags import TenantTagKeys
 
@@ -63,6 +65,39 @@ def test_the_vector_opens(case: dict[str, Any]) -> None:
     assert opened == SealedContent(
         bytes.fromhex(case["opening_hex"]), bytes.fromhex(case["content_hex"])
     )
+
+
+def framed_content(case: dict[str, Any]) -> bytes:
+    return bytes(k % 251 for k in range(case["content_size"]))
+
+
+@pytest.mark.parametrize("case", VECTORS["framed"], ids=lambda case: str(case["content_size"]))
+def test_sealing_framed_gives_the_vector(case: dict[str, Any]) -> None:
+    sealed = seal_framed_object(
+        **place(case),
+        content=[framed_content(case)],
+        _randomness=bytes.fromhex(case["randomness_hex"]),
+    )
+    frames = b"".join(sealed.frames)
+    assert sealed.wrapped_cek.hex() == case["wrapped_cek_hex"]
+    assert sealed.head.hex() == case["head_hex"]
+    assert sealed.opening.hex() == case["opening_hex"]
+    assert len(frames) == case["frames_size"]
+    assert hashlib.sha256(frames).hexdigest() == case["frames_sha256_hex"]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in VECTORS["framed"] if "frames_hex" in case], ids=["0", "30"]
+)
+def test_the_framed_vector_opens(case: dict[str, Any]) -> None:
+    opened = open_framed_object(
+        **place(case),
+        wrapped_cek=bytes.fromhex(case["wrapped_cek_hex"]),
+        head=bytes.fromhex(case["head_hex"]),
+        sealed=[bytes.fromhex(case["frames_hex"])],
+    )
+    assert opened.opening.hex() == case["opening_hex"]
+    assert b"".join(opened.chunks) == framed_content(case)
 
 
 @pytest.mark.parametrize("case", VECTORS["wraps"], ids=lambda case: case["purpose"])
