@@ -23,7 +23,7 @@ from auditvault.core.policy.access import (
     role_for,
 )
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.vault.sealing import ContentGoneError, StoredObject, objects_by_tag, open_stored
+from auditvault.vault.opening import ContentGoneError, StoredObject, objects_by_tag, open_stored
 from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import SubjectErasedError, refuse_unless_readable
 
@@ -73,6 +73,7 @@ def resolve(
         AccessDeniedError, PurposeError: refused, and the refusal recorded.
         AccessNotRecordedError: the access log could not be written.
         ContentHashError: no hash.
+        ContentTooLargeError: a content is larger than an answer holds; the look is recorded all the same.
         ContentNotFoundError: nothing there, or nothing readable any more; the look is recorded all the same.
     """
     tag = _tag(region, credential.tenant_id, look.content_hash)
@@ -115,10 +116,13 @@ def _open_all(region: str, tenant_id: UUID, found: list[StoredObject]) -> list[R
     """Open what is readable; one person's erased content does not hide another's."""
     revealed = []
     for stored in found:
-        with tenant_scope(region_alias(region), tenant_id) as connection:
+        # One snapshot for the subject's state and a large content's pieces.
+        with tenant_scope(region_alias(region), tenant_id, snapshot=True) as connection:
             try:
                 refuse_unless_readable(connection, [stored.subject_id])
-                opened = open_stored(region=region, tenant_id=tenant_id, stored=stored)
+                opened = open_stored(
+                    connection=connection, region=region, tenant_id=tenant_id, stored=stored
+                )
             except (SubjectErasedError, ContentGoneError):
                 continue
         revealed.append(

@@ -24,7 +24,7 @@ from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import Located, locate
 from auditvault.traces.selectors import Found, Search, SpanNode, header_of, search, trace
-from auditvault.vault.sealing import records_of_subject
+from auditvault.vault.opening import records_of_subject
 from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import Identifier, identifier_tag, subject_named
 

@@ -40,6 +40,7 @@ _STATUS = {
     "proof_out_of_range": HTTPStatus.BAD_REQUEST,
     "region_required": HTTPStatus.BAD_REQUEST,
     "unsupported_encoding": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "content_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "otlp_undecodable": HTTPStatus.BAD_REQUEST,
 }

@@ -1,8 +1,8 @@
 """Each content that a header names: there and opening the header's commitment, or gone.
 
-Contents are opened one at a time and forgotten; nothing of them is kept, shown or logged. What is gone is counted: its
-absence does not say whether it was erased, expired or taken away. An object whose key is gone though its subject lives
-gets a second look, outside the snapshot: an erasure may have come in between.
+Contents are opened one at a time, large ones a piece at a time, and forgotten; nothing of them is kept, shown or
+logged. What is gone is counted: its absence does not say whether it was erased, expired or taken away. An object whose
+key is gone though its subject lives gets a second look, outside the snapshot: an erasure may have come in between.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import orjson
 import psycopg
 from django.conf import settings
 
+from auditvault.core.crypto.frames import FRAMED_HEAD_SIZE
 from auditvault.core.tlog.commitment import (
     CommitmentError,
     CommitmentMismatchError,
@@ -26,12 +27,12 @@ from auditvault.evidence.verification_headers import Committed
 from auditvault.evidence.verification_report import Report
 from auditvault.ledger.logs import LogRef
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.vault.sealing import (
+from auditvault.vault.opening import (
     ContentDamagedError,
     ContentGoneError,
-    Opened,
     StoredObject,
-    open_stored,
+    is_large,
+    stream_stored,
 )
 from auditvault.vault.services import lookup_tag
 
@@ -55,6 +56,8 @@ class Named(NamedTuple):
 
 
 Wanted = dict[UUID, list[Named]]
+Found = tuple[StoredObject, str | None, list[Named]]
+"""An object, its subject's state, and what names it."""
 
 
 def holds_keys(region: str) -> bool:
@@ -109,7 +112,10 @@ class PayloadCheck:
         """What was in doubt, as it is now, outside the snapshot; to be called when that has ended."""
         doubts, self._doubts = self._doubts, {}
         if doubts:
-            with tenant_scope(region_alias(self._region), self._log.tenant_id) as connection:
+            # One snapshot for a row and its pieces.
+            with tenant_scope(
+                region_alias(self._region), self._log.tenant_id, snapshot=True
+            ) as connection:
                 self._look(connection, doubts, is_last=True)
 
     def _look(
@@ -117,28 +123,46 @@ class PayloadCheck:
     ) -> None:
         missing = dict(wanted)
         elsewhere: list[tuple[StoredObject, list[Named]]] = []
+        # Their pieces are asked for when the connection is free again.
+        large: list[Found] = []
+
+        def check(found: Found) -> None:
+            stored, _, named = found
+            holds = self._check(connection, found, is_last=is_last)
+            if holds and all(item.record_id != stored.record_id for item in named):
+                # The envelope has been looked at: what is kept is small.
+                elsewhere.append((stored._replace(envelope=b""), named))
+
         with connection.cursor() as cursor:
             # One row at a time: a batch's contents may be far larger than this process.
             for row in cursor.stream(_QUERY, (list(wanted),), binary=True):
-                named = missing.pop(row[0])
                 stored = StoredObject(*row[:7], *(bytes(part) for part in row[7:10]))
-                if self._check(stored, row[10], named, is_last=is_last) and all(
-                    item.record_id != stored.record_id for item in named
-                ):
-                    # The envelope has been looked at: what is kept is small.
-                    elsewhere.append((stored._replace(envelope=b""), named))
+                found = stored, row[10], missing.pop(stored.object_id)
+                if is_large(stored):
+                    large.append(found)
+                else:
+                    check(found)
+        for found in large:
+            check(found)
         self._report.payloads_gone += sum(map(len, missing.values()))
         self._check_sealed_by(connection, elsewhere)
 
-    def _check(
-        self, stored: StoredObject, state: str | None, named: list[Named], *, is_last: bool
-    ) -> bool:
+    def _check(self, connection: psycopg.Connection[Any], found: Found, *, is_last: bool) -> bool:
         """Check one object for everything that names it; returns whether nothing was found."""
+        stored, state, named = found
         if state in _ERASED_STATES:
             self._report.payloads_gone += len(named)
             return False
+        digest = hashlib.sha256()
         try:
-            opened = open_stored(region=self._region, tenant_id=self._log.tenant_id, stored=stored)
+            streamed = stream_stored(
+                connection=connection,
+                region=self._region,
+                tenant_id=self._log.tenant_id,
+                stored=stored,
+            )
+            for chunk in streamed.chunks:
+                digest.update(chunk)
         except ContentDamagedError:
             return self._damaged(named)
         except ContentGoneError:
@@ -147,10 +171,11 @@ class PayloadCheck:
                 return self._damaged(named)
             self._doubt(stored.object_id, named)
             return False
-        return self._compare(stored, opened, named)
+        return self._compare(stored, streamed.opening, digest.digest(), named)
 
-    def _compare(self, stored: StoredObject, opened: Opened, named: list[Named]) -> bool:
-        digest = hashlib.sha256(opened.content).digest()
+    def _compare(
+        self, stored: StoredObject, opening: bytes, digest: bytes, named: list[Named]
+    ) -> bool:
         tag = lookup_tag(region=self._region, tenant_id=self._log.tenant_id, content_sha256=digest)
         own_roles = {item.role for item in named if item.record_id == stored.record_id}
         if tag != stored.tag or (own_roles and stored.role not in own_roles):
@@ -159,7 +184,7 @@ class PayloadCheck:
         for item in named:
             try:
                 verify_content_commitment(
-                    item.commitment, opening=opened.opening, role=item.role, content_sha256=digest
+                    item.commitment, opening=opening, role=item.role, content_sha256=digest
                 )
                 self._count(1)
             except CommitmentMismatchError:
@@ -245,3 +270,16 @@ def check_unrecorded_payloads(
     ).fetchone()
     if row is not None and row[0] > left_over:
         reports[0].bad("payload_unrecorded", reports[0].entries)
+    _check_stray_pieces(connection, reports[0])
+
+
+def _check_stray_pieces(connection: psycopg.Connection[Any], report: Report) -> None:
+    """Every piece belongs to an object that is framed, in that version. Pieces and row were written at once."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM vault_piece AS p WHERE NOT EXISTS (SELECT FROM vault_object AS o"
+        " WHERE o.tenant_id = p.tenant_id AND o.object_id = p.object_id AND o.version = p.version"
+        " AND octet_length(o.envelope) = %s))",
+        (FRAMED_HEAD_SIZE,),
+    ).fetchone()
+    if row is not None and row[0]:
+        report.bad("payload_unrecorded", report.entries)

@@ -30,7 +30,7 @@ from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.sweep import sweep_orphan_keys
 
 # In the order in which requests need them, or a request and the job could wait for each other.
-_MONTHLY_TABLES = ("vault_object", "vault_record", "traces_header", "access_event")
+_MONTHLY_TABLES = ("vault_object", "vault_piece", "vault_record", "traces_header", "access_event")
 # Findings that a line of the log has room for; the job's row has all of them.
 _MOST_NAMED = 5
 

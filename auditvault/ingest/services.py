@@ -48,7 +48,8 @@ from auditvault.traces.services import (
     stored_revisions,
     write_headers,
 )
-from auditvault.vault.sealing import Sealer, tags_of
+from auditvault.vault.opening import tags_of
+from auditvault.vault.sealing import Sealer
 from auditvault.vault.services import lookup_tag, make_sealer
 from auditvault.vault.subjects import Identifier, Naming, tenant_subject
 

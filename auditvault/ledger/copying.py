@@ -9,7 +9,7 @@ for NULL) in the server's binary form, and this module adds the framing: Postgre
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NewType
@@ -85,6 +85,18 @@ def copy_rows(
         copy.write(before + _TRAILER)
 
 
+def copy_large_rows(
+    connection: psycopg.Connection[Any], table: str, columns: str, rows: Iterable[Row]
+) -> None:
+    """As `copy_rows`, for large rows that are made one after the other: one is in memory at a time."""
+    statement = f"COPY {table} ({columns}) FROM STDIN (FORMAT binary)"
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(_SIGNATURE)
+        for row in rows:
+            copy.write(row)
+        copy.write(_TRAILER)
+
+
 _known_partitions: set[tuple[str, str]] = set()
 
 
@@ -97,12 +109,17 @@ def copy_into_month(
     into the month's partition, which the application may fill but not read; a trigger there refuses another
     tenant's rows.
     """
+    copy_rows(connection, month_partition(connection, table, at), columns, rows)
+
+
+def month_partition(connection: psycopg.Connection[Any], table: str, at: datetime) -> str:
+    """Name of the table's partition for UUIDv7 keys made at `at` (UTC); made where it is missing."""
     child = f"{table}_{at:%Y%m}"
     known = (connection.info.dbname, child)
     if known not in _known_partitions:
         ensure_month(connection, table, at.date())
         _known_partitions.add(known)
-    copy_rows(connection, child, columns, rows)
+    return child
 
 
 def ensure_month(connection: psycopg.Connection[Any], table: str, day: date) -> None:

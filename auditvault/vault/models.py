@@ -60,6 +60,21 @@ class VaultObject(models.Model):
         db_table = "vault_object"
 
 
+class Piece(models.Model):
+    """Some of the frames of a large content; the head stands in its object's row."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "object_id", "version", "number")
+    tenant_id = models.UUIDField()
+    object_id = models.UUIDField()
+    version = models.IntegerField()
+    number = models.IntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_piece"
+
+
 class SubjectRecord(models.Model):
     """Whose a record is, where no object of its own says so."""
 

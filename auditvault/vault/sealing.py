@@ -6,42 +6,36 @@ ciphertext only (design rule 3).
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 from uuid import UUID
 
 import psycopg
 from django.db import transaction
 
-from auditvault.core.crypto.envelope import (
-    ContextPrefix,
-    EnvelopeError,
-    open_object,
-    seal_object,
-)
-from auditvault.core.crypto.keywrap import WRAP_SIZE, CryptoContextError, WrapError, WrapKey
+from auditvault.core.crypto.envelope import ContextPrefix, seal_object
+from auditvault.core.crypto.frames import seal_framed_object
+from auditvault.core.crypto.keywrap import WRAP_SIZE, WrapKey
 from auditvault.core.crypto.tags import TAG_SIZE
-from auditvault.core.errors import AuditvaultError
 from auditvault.core.ids import ID_SIZE, endless_uuid7s, id_text
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import content_commitment
 from auditvault.ledger.copying import Row, copy_into_month, framed, int4, row_start
 from auditvault.ledger.scope import region_alias
 from auditvault.vault.keyring.cache import KeyCache
-from auditvault.vault.keyring.services import (
-    KeyDamagedError,
-    KeyDestroyedError,
-    Keyring,
-    keyring,
-)
+from auditvault.vault.keyring.services import Keyring
+from auditvault.vault.opening import ContentGoneError, objects_of_subject, opening_of
+from auditvault.vault.pieces import piece_rows, write_pieces
 from auditvault.vault.subjects import DATA_CLASS
 
-log = logging.getLogger("auditvault.vault")
-_COLUMNS = (
+FRAMED_OVER = 2**20
+"""Bytes of the largest content that is sealed in one envelope; larger ones are framed."""
+
+OBJECT_COLUMNS = (
     "tenant_id, object_id, record_id, subject_id, key_id, data_class, role, version, tag,"
     " wrapped_cek, envelope"
 )
@@ -62,11 +56,6 @@ class _Shared:
     said: tuple[str, dict[str, JsonValue]] = ("", {})
 
 
-_SELECT = (
-    "SELECT object_id, record_id, subject_id, key_id, data_class, role, version, tag, wrapped_cek,"
-    " envelope FROM vault_object"
-)
-
 # System prompts and tool definitions come with every call; each is sealed once and referred to.
 _shared: KeyCache[_Shared] = KeyCache(max_keys=10_000)
 
@@ -85,7 +74,7 @@ class Sealer:
     ) -> None:
         self._region = ring.region
         self._tenant_id = tenant_id
-        self._start = row_start(_COLUMNS, tenant_id.bytes)
+        self._start = row_start(OBJECT_COLUMNS, tenant_id.bytes)
         self._record_start = row_start(_RECORD_COLUMNS, tenant_id.bytes)
         # With the fields of an object's row that follow from the subject.
         self._keys = {
@@ -96,6 +85,8 @@ class Sealer:
         self._tags = ring.tag_keys(tenant_id)
         self._prefix = ContextPrefix(region=ring.region, tenant_id=tenant_id, data_class=DATA_CLASS)
         self._rows: list[Row] = []
+        # Of framed contents; sealed while they are written.
+        self._pieces: list[Iterator[Row]] = []
         self._ids = endless_uuid7s(at)
         self._aliases: list[tuple[UUID, bytes, UUID]] = []
         self._records: list[Row] = []
@@ -118,16 +109,17 @@ class Sealer:
         }
         if not wanted:
             return
-        rows = connection.execute(
-            f"{_SELECT} WHERE tag = ANY(%s) AND subject_id = %s",
-            (list(wanted), UUID(bytes=self.tenant_subject)),
-        ).fetchall()
-        for stored in map(_stored, rows):
+        for stored in objects_of_subject(connection, UUID(bytes=self.tenant_subject), wanted):
             try:
-                opened = open_stored(region=self._region, tenant_id=self._tenant_id, stored=stored)
+                opening = opening_of(
+                    connection=connection,
+                    region=self._region,
+                    tenant_id=self._tenant_id,
+                    stored=stored,
+                )
             except ContentGoneError:
                 continue  # it is sealed anew: a damaged row must not hold senders up
-            known = _Shared(stored.object_id.bytes, opened.opening)
+            known = _Shared(stored.object_id.bytes, opening)
             _shared.put((*place, wanted[stored.tag]), known)
 
     def seal(
@@ -155,12 +147,7 @@ class Sealer:
             self._seen[place] = known
         said_as, said = known.said
         if said_as != role:
-            said = {
-                "role": role,
-                "object": id_text(known.object_id),
-                "commitment": content_commitment(known.opening, role, digest).hex(),
-                "size_bytes": len(body),
-            }
+            said = reference(known.object_id, known.opening, role, digest, len(body))
             known.said = role, said
         return said
 
@@ -176,7 +163,9 @@ class Sealer:
     def write(self, connection: psycopg.Connection[Any], at: datetime) -> None:
         """Write every row, inside the caller's transaction."""
         if self._rows:
-            copy_into_month(connection, "vault_object", at, _COLUMNS, self._rows)
+            copy_into_month(connection, "vault_object", at, OBJECT_COLUMNS, self._rows)
+        if self._pieces:
+            write_pieces(connection, at, chain.from_iterable(self._pieces))
         if self._records:
             copy_into_month(connection, "vault_record", at, _RECORD_COLUMNS, self._records)
         if self._aliases:
@@ -205,10 +194,17 @@ class Sealer:
         object_id = next(self._ids)
         if subject_id != self.tenant_subject:
             self._told.add(record_id)
-        box = seal_object(
-            dek=key, prefix=self._prefix, subject_id=subject_id, object_id=object_id, content=body
-        )
-        envelope = box.envelope
+        if len(body) > FRAMED_OVER:
+            wrapped_cek, envelope, opening = self._seal_framed(key, subject_id, object_id, body)
+        else:
+            box = seal_object(
+                dek=key,
+                prefix=self._prefix,
+                subject_id=subject_id,
+                object_id=object_id,
+                content=body,
+            )
+            wrapped_cek, envelope, opening = box.wrapped_cek, box.envelope, box.opening
         parts = (
             self._start,
             _ID_LENGTH,
@@ -220,130 +216,41 @@ class Sealer:
             _TAG_LENGTH,
             self._tags.lookup_tag(digest),
             _WRAP_LENGTH,
-            box.wrapped_cek,
+            wrapped_cek,
             int4(len(envelope)),
             envelope,
         )
         self._rows.append(Row(b"".join(parts)))
-        return _Shared(object_id, box.opening)
+        return _Shared(object_id, opening)
+
+    def _seal_framed(
+        self, key: WrapKey, subject_id: bytes, object_id: bytes, body: bytes
+    ) -> tuple[bytes, bytes, bytes]:
+        """Wrapped CEK, head and opening; the frames are made when they are written, a piece at a time."""
+        made = seal_framed_object(
+            dek=key,
+            prefix=self._prefix,
+            subject_id=subject_id,
+            object_id=object_id,
+            content=(body,),
+        )
+        self._pieces.append(piece_rows(self._tenant_id, object_id, made.frames))
+        return made.wrapped_cek, made.head, made.opening
+
+
+def reference(
+    object_id: bytes, opening: bytes, role: str, digest: bytes, size_bytes: int
+) -> dict[str, JsonValue]:
+    """What a header says of a content with this SHA-256."""
+    return {
+        "role": role,
+        "object": id_text(object_id),
+        "commitment": content_commitment(opening, role, digest).hex(),
+        "size_bytes": size_bytes,
+    }
 
 
 @lru_cache(maxsize=256)
 def _fields_of_role(role: str) -> bytes:
     """The fields of an object's row that follow from its role."""
     return framed(role.encode(), _VERSION_FIELD)
-
-
-class StoredObject(NamedTuple):
-    """A sealed object as it lies in the table; no plaintext."""
-
-    object_id: UUID
-    record_id: UUID
-    subject_id: UUID
-    key_id: UUID
-    data_class: str
-    role: str
-    version: int
-    tag: bytes
-    wrapped_cek: bytes
-    envelope: bytes
-
-
-class Opened(NamedTuple):
-    """A content in clear, with the opening of its commitment."""
-
-    content: bytes
-    opening: bytes
-
-
-def objects_by_tag(
-    connection: psycopg.Connection[Any], tag: bytes, limit: int
-) -> list[StoredObject]:
-    """Objects found under a lookup tag or an alias of it, newest first."""
-    rows = connection.execute(
-        f"{_SELECT} WHERE tag = %s OR object_id IN"  # noqa: S608  # our own words only
-        " (SELECT object_id FROM vault_tag_alias WHERE tag = %s) ORDER BY object_id DESC LIMIT %s",
-        (tag, tag, limit),
-    ).fetchall()
-    return [_stored(row) for row in rows]
-
-
-def objects_by_id(
-    connection: psycopg.Connection[Any], object_ids: Sequence[UUID]
-) -> dict[UUID, StoredObject]:
-    """The objects of those ids that still exist."""
-    rows = connection.execute(
-        f"{_SELECT} WHERE object_id = ANY(%s)", (list(object_ids),)
-    ).fetchall()
-    return {row[0]: _stored(row) for row in rows}
-
-
-def tags_of(
-    connection: psycopg.Connection[Any], object_ids: Sequence[UUID]
-) -> dict[UUID, tuple[UUID, bytes]]:
-    """Subject and lookup tag of each object that still exists; no ciphertext is read."""
-    rows = connection.execute(
-        "SELECT object_id, subject_id, tag FROM vault_object WHERE object_id = ANY(%s)",
-        (list(object_ids),),
-    ).fetchall()
-    return {object_id: (subject_id, bytes(tag)) for object_id, subject_id, tag in rows}
-
-
-def records_of_subject(
-    connection: psycopg.Connection[Any], subject_id: UUID, limit: int
-) -> list[UUID]:
-    """Records of this subject, newest first."""
-    rows = connection.execute(
-        "SELECT record_id FROM vault_object WHERE subject_id = %s"
-        " UNION SELECT record_id FROM vault_record WHERE subject_id = %s"
-        " ORDER BY record_id DESC LIMIT %s",
-        (subject_id, subject_id, limit),
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
-class ContentGoneError(AuditvaultError):
-    """The key that sealed a content no longer exists."""
-
-    code = "content_gone"
-
-
-class ContentDamagedError(ContentGoneError):
-    """A sealed content was changed, or moved to where it does not belong."""
-
-    code = "content_damaged"
-
-
-def open_stored(*, region: str, tenant_id: UUID, stored: StoredObject) -> Opened:
-    """Open one object. The caller has checked the subject's state in the same transaction.
-
-    Raises:
-        ContentGoneError: its key is gone.
-        ContentDamagedError: the row was tampered with, or belongs to another place.
-    """
-    try:
-        key = keyring(region).key_to_open(tenant_id, stored.key_id)
-    except KeyDestroyedError as error:
-        raise ContentGoneError("This content can no longer be opened.") from error
-    except KeyDamagedError as error:
-        log.critical("key of object %s: %s", stored.object_id, error.message)
-        raise ContentDamagedError("The key of this content was changed or moved.") from error
-    try:
-        opened = open_object(
-            dek=key,
-            prefix=ContextPrefix(region=region, tenant_id=tenant_id, data_class=stored.data_class),
-            subject_id=stored.subject_id.bytes,
-            object_id=stored.object_id.bytes,
-            version=stored.version,
-            wrapped_cek=stored.wrapped_cek,
-            envelope=stored.envelope,
-        )
-    except (EnvelopeError, WrapError, CryptoContextError) as error:
-        log.critical("object %s does not open where it stands: %s", stored.object_id, error.code)
-        raise ContentDamagedError("This content was changed or moved.") from error
-    return Opened(opened.content, opened.opening)
-
-
-def _stored(row: tuple[Any, ...]) -> StoredObject:
-    head, tail = row[:7], row[7:]
-    return StoredObject(*head, *(bytes(part) for part in tail))

@@ -208,7 +208,13 @@ def test_partitions_are_made_for_this_month_and_the_next(due, cluster):
         ).fetchall()
     assert [row[0] for row in rows] == [
         f"{table}_{month}"
-        for table in ("access_event", "traces_header", "vault_object", "vault_record")
+        for table in (
+            "access_event",
+            "traces_header",
+            "vault_object",
+            "vault_piece",
+            "vault_record",
+        )
         for month in ("203112", "203201")
     ]
 

@@ -75,6 +75,11 @@ def _fill_by_hand(cluster, tenant_id):
         connection.execute(
             "INSERT INTO evidence_copy VALUES (%s, 1, %s, 0, NULL, NULL)", (tenant_id, bytes(32))
         )
+        connection.execute(
+            "INSERT INTO vault_piece SELECT tenant_id, object_id, 1, 0, 'x' FROM vault_object"
+            " WHERE tenant_id = %s LIMIT 1",
+            (tenant_id,),
+        )
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",

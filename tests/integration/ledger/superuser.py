@@ -26,6 +26,7 @@ TENANT_TABLES = (
     "vault_subject",
     "vault_identifier",
     "vault_object",
+    "vault_piece",
     "vault_record",
     "vault_tag_alias",
 )
