@@ -1,7 +1,8 @@
 """The vault from its own side: does what it holds open, is it what was recorded, and does anything lie there alone.
 
 Verifying a log goes from its headers to the contents; this goes from the contents to their headers, and so can look
-at a sample, and finds what no header leads to. Contents are opened one at a time and forgotten.
+at a sample, and finds what no header leads to. Contents are opened one at a time, large ones a piece at a time, and
+forgotten.
 
 What does not open, or is not what its record committed to, is damage: the vault does not hold. What belongs to nothing
 is reported beside it: a crash may leave a key or a subject without content, which is harmless and swept; a content that
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import orjson
@@ -25,12 +26,11 @@ from auditvault.ledger.admin.services import OPERATOR
 from auditvault.ledger.logs import region_logs
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.integrity import idle_keys, sealed_identifiers
-from auditvault.vault.sealing import (
+from auditvault.vault.opening import (
     ContentDamagedError,
     ContentGoneError,
-    Opened,
     StoredObject,
-    open_stored,
+    stream_stored,
 )
 from auditvault.vault.services import lookup_tag
 
@@ -63,6 +63,10 @@ _ORPHANS = {
         "SELECT a.object_id FROM vault_tag_alias AS a WHERE NOT EXISTS (SELECT FROM vault_object AS o"
         " WHERE o.tenant_id = a.tenant_id AND o.object_id = a.object_id)"
     ),
+    "pieces_without_content": (
+        "SELECT DISTINCT p.object_id FROM vault_piece AS p WHERE NOT EXISTS (SELECT"
+        " FROM vault_object AS o WHERE o.tenant_id = p.tenant_id AND o.object_id = p.object_id)"
+    ),
     "records_without_header": (
         "SELECT r.record_id FROM vault_record AS r WHERE NOT EXISTS (SELECT FROM traces_header AS h"
         " WHERE h.tenant_id = r.tenant_id AND h.record_id = r.record_id)"
@@ -73,6 +77,14 @@ _ORPHANS = {
         " AS i WHERE i.tenant_id = s.tenant_id AND i.subject_id = s.subject_id)"
     ),
 }
+
+
+class _Read(NamedTuple):
+    """What is kept of a content that was opened."""
+
+    opening: bytes
+    digest: bytes
+
 
 Progress = Callable[[UUID, int], None]
 """Takes a tenant's id, and how many of its contents were opened."""
@@ -164,8 +176,8 @@ def _check_tenant(
             with connection.cursor() as cursor:
                 for (found_id,) in cursor.stream(query):
                     report.orphan(kind, found_id)
-    # Outside the snapshot: an erasure, or the sealing of a first content, may have come in between.
-    with tenant_scope(alias, tenant_id) as connection:
+    # As it is now: an erasure, or the sealing of a first content, may have come in between.
+    with tenant_scope(alias, tenant_id, snapshot=True) as connection:
         _look_again(connection, report, doubts)
         _check_identifiers(connection, report, only=doubts_of_names)
         for key_id in idle_keys(connection, region=region, tenant_id=tenant_id):
@@ -215,15 +227,15 @@ def _check_batch(
     gone = []
     for stored in batch:
         try:
-            opened = _opened(report, stored)
+            read = _opened(connection, report, stored)
         except ContentGoneError:
             gone.append(stored.object_id)
             continue
-        if opened is None:
+        if read is None:
             report.bad("content_damaged", stored.object_id)
             continue
         report.opened += 1
-        _compare(report, stored, opened, said.get(stored.record_id))
+        _compare(report, stored, read, said.get(stored.record_id))
     return gone
 
 
@@ -239,7 +251,7 @@ def _check_identifiers(
             continue
         report.identifiers += only is None
         try:
-            if _opened(report, stored) is None:
+            if _opened(connection, report, stored) is None:
                 report.bad("identifier_damaged", stored.object_id)
         except ContentGoneError:
             if only is None:
@@ -249,22 +261,32 @@ def _check_identifiers(
     return gone
 
 
-def _opened(report: VaultReport, stored: StoredObject) -> Opened | None:
-    """What opens, or None; raises ContentGoneError where the key is gone."""
+def _opened(
+    connection: psycopg.Connection[Any], report: VaultReport, stored: StoredObject
+) -> _Read | None:
+    """What was read of a content that opens, or None; raises ContentGoneError where the key is gone."""
+    digest = hashlib.sha256()
     try:
-        return open_stored(region=report.region, tenant_id=report.tenant_id, stored=stored)
+        opening, chunks = stream_stored(
+            connection=connection,
+            region=report.region,
+            tenant_id=report.tenant_id,
+            stored=stored,
+        )
+        for chunk in chunks:
+            digest.update(chunk)
     except ContentDamagedError:
         return None
+    return _Read(opening, digest.digest())
 
 
 def _compare(
     report: VaultReport,
     stored: StoredObject,
-    opened: Opened,
+    read: _Read,
     said: dict[tuple[UUID, str], bytes] | None,
 ) -> None:
-    digest = hashlib.sha256(opened.content).digest()
-    tag = lookup_tag(region=report.region, tenant_id=report.tenant_id, content_sha256=digest)
+    tag = lookup_tag(region=report.region, tenant_id=report.tenant_id, content_sha256=read.digest)
     if tag != stored.tag:
         report.bad("tag_wrong", stored.object_id)
     if said is None:
@@ -275,7 +297,7 @@ def _compare(
         return
     try:
         verify_content_commitment(
-            commitment, opening=opened.opening, role=stored.role, content_sha256=digest
+            commitment, opening=read.opening, role=stored.role, content_sha256=read.digest
         )
     except CommitmentError:
         report.bad("commitment_wrong", stored.object_id)
@@ -313,6 +335,6 @@ def _look_again(
         for row in rows:
             stored = StoredObject(*row[:7], *(bytes(part) for part in row[7:]))
             try:
-                _opened(report, stored)
+                _opened(connection, report, stored)
             except ContentGoneError:
                 report.bad("key_missing", stored.object_id)

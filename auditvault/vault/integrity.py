@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from auditvault.ledger.scope import keys_alias, tenant_scope
-from auditvault.vault.sealing import StoredObject
+from auditvault.vault.opening import StoredObject
 from auditvault.vault.subjects import DATA_CLASS
 
 _BATCH = 1000

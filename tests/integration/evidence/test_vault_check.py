@@ -122,6 +122,15 @@ def test_what_a_subject_that_is_being_erased_still_has_is_no_damage(recorded, lo
         ),
         (
             (
+                "INSERT INTO vault_piece (tenant_id, object_id, version, number, sealed)"
+                " SELECT tenant_id, record_id, 1, 0, 'x' FROM vault_object"
+                " WHERE record_id = %(record)s"
+            ),
+            "pieces_without_content",
+            1,
+        ),
+        (
+            (
                 "INSERT INTO vault_record (tenant_id, record_id, subject_id)"
                 " SELECT tenant_id, object_id, subject_id FROM vault_object WHERE record_id = %(record)s"
             ),
