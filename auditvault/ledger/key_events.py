@@ -17,12 +17,8 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog import tiles as tlog_tiles
 from auditvault.core.tlog.commitment import verify_header_commitment
 from auditvault.core.tlog.entry import Entry, leaf_hash
+from auditvault.core.tlog.key_events import ENTRY_TYPE_RETIRED, KEY_ENTRY_TYPES, key_in
 from auditvault.core.tlog.merkle import verify_inclusion
-from auditvault.ledger.admin.checkpoint_keys import (
-    ENTRY_TYPE_ANNOUNCED,
-    ENTRY_TYPE_RETIRED,
-    key_in,
-)
 from auditvault.ledger.logs import LogRef
 from auditvault.ledger.signer_keys import KeyEvent
 from auditvault.ledger.signer_state import Signed
@@ -32,20 +28,27 @@ from auditvault.ledger.tiling import fetch_tiles
 _READ = load_sql("auditvault.ledger", "signer_key_events")
 
 
-def proved_events(
-    connection: psycopg.Connection[Any], log: LogRef, covered: Signed
-) -> Iterator[KeyEvent | AuditvaultError]:
-    """Each event of a key in the operator's log `log`, in order, or why a row is none."""
+def stored_events(
+    connection: psycopg.Connection[Any], log: LogRef, *, size: int
+) -> list[tuple[int, bytes, bytes, bytes]]:
+    """Index, entry, opening and header of each row about a key below `size`, in order; nothing is proved."""
     rows = connection.execute(
         _READ,
         {
             "log_id": log.log_id,
             "tenant_id": log.tenant_id,
-            "size": covered.size,
-            "actions": [ENTRY_TYPE_ANNOUNCED, ENTRY_TYPE_RETIRED],
+            "size": size,
+            "actions": list(KEY_ENTRY_TYPES),
         },
     ).fetchall()
-    for index, entry, opening, header in rows:
+    return [(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3])) for row in rows]
+
+
+def proved_events(
+    connection: psycopg.Connection[Any], log: LogRef, covered: Signed
+) -> Iterator[KeyEvent | AuditvaultError]:
+    """Each event of a key in the operator's log `log`, in order, or why a row is none."""
+    for index, entry, opening, header in stored_events(connection, log, size=covered.size):
         try:
             yield _proved(connection, log, covered, index, (entry, opening, header))
         except AuditvaultError as error:
@@ -59,7 +62,7 @@ def _proved(
     index: int,
     row: tuple[bytes, bytes, bytes],
 ) -> KeyEvent:
-    data, opening, header = (bytes(column) for column in row)
+    data, opening, header = row
     verify_inclusion(
         leaf_hash=leaf_hash(data),
         index=index,

@@ -17,7 +17,8 @@ from auditvault.core.tlog.bundle import Bundle, BundleUncomparableError, HeaderC
 from auditvault.core.tlog.bundle_prune import ProvedPrune
 from auditvault.core.tlog.checkpoint import Checkpoint, open_checkpoint
 from auditvault.core.tlog.entry_chain import EntryChain
-from auditvault.core.tlog.note import LogVerifier
+from auditvault.core.tlog.key_history import KeyHistory, Signers
+from auditvault.core.tlog.note import LogVerifier, known_lines, parse_note
 from auditvault.core.tlog.timestamp import (
     TimestampAlgorithmError,
     VerifiedStamp,
@@ -26,6 +27,7 @@ from auditvault.core.tlog.timestamp import (
 from auditvault.core.tlog.trust import TrustStore
 from auditvault.core.tlog.witness_policy import Witnessed, WitnessPolicy
 from auditvault.core.tlog.witness_policy import check as check_policy
+from auditvault.verifier.history_checks import check_history, signers_of
 from auditvault.verifier.receipt_checks import Checklist
 
 _NO_HEADERS = {
@@ -57,8 +59,15 @@ class BundleChecks:
         self._bundle = bundle
         self._asked = asked
         self._progress = progress
-        self._verifiers: Sequence[LogVerifier] = asked.trust.verifiers_for(bundle.scope.log)
+        self._signers = Signers(current=asked.trust.verifiers_for(bundle.scope.log))
+        self.history: KeyHistory | None = None
+        """What was proved of the keys; None where nothing was."""
         self.checklist = Checklist()
+
+    @property
+    def _verifiers(self) -> Sequence[LogVerifier]:
+        """Whose signatures count, also under what a retired key signed in its time."""
+        return self._signers.all
 
     def run(self) -> Checklist:
         """Run all steps that can be run; never raises for a bundle that does not hold."""
@@ -67,6 +76,8 @@ class BundleChecks:
             self._bundle.check_members,
             lambda count: f"{count} members are the ones that it lists",
         )
+        self.history = check_history(self._bundle, self._asked.trust, self.checklist)
+        self._signers = signers_of(self._bundle, self._asked.trust, self.history)
         checkpoint = self._check_checkpoint()
         kept = self._open_kept()
         chain = self._check_entries(kept)
@@ -86,9 +97,18 @@ class BundleChecks:
             return None
         return self.checklist.run(
             "checkpoint",
-            lambda: self._bundle.check_checkpoint(self._verifiers),
-            lambda checkpoint: f"{checkpoint.size} entries, signed by a key of the trust file",
+            lambda: self._bundle.check_checkpoint(self._signers),
+            lambda checkpoint: f"{checkpoint.size} entries, signed by a key {self._whose()}",
         )
+
+    def _whose(self) -> str:
+        """Where the keys come from that were accepted for the checkpoint."""
+        ours = {key.public_key for key in self._asked.trust.keys_for(self._bundle.scope.log)}
+        lines = parse_note(self._bundle.checkpoint)[1]
+        known = known_lines(lines, self._signers.current)
+        if any(verifier.public_key in ours for verifier, _ in known):
+            return "of the trust file"
+        return "that the operator's log announced"
 
     def _open_kept(self) -> Checkpoint | None:
         """The checkpoint that the verifier kept; it is theirs, so a bad one says nothing of the log."""

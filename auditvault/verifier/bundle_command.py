@@ -18,9 +18,11 @@ from cryptography import x509
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.bundle import Bundle
 from auditvault.core.tlog.bundle_proofs import entry_proof
+from auditvault.core.tlog.key_history import KeyHistory
 from auditvault.core.tlog.trust import TrustStore
 from auditvault.verifier import report
 from auditvault.verifier.bundle_checks import Asked, BundleChecks
+from auditvault.verifier.history_checks import as_members
 from auditvault.verifier.policy_file import read_policy
 from auditvault.verifier.progress import Progress
 from auditvault.verifier.receipt_checks import Checklist, Outcome
@@ -42,7 +44,8 @@ Check that the entries in an evidence bundle are a log's, whole and in order.
 
 Checked, in this order:
   manifest    every member of the file is the one that its manifest lists
-  checkpoint  a key that you trust for this log has signed it
+  history     how the keys that sign came and went (if the bundle has that)
+  checkpoint  a key that you trust for this log, and that was not retired, has signed it
   entries     each is a ledger entry to the letter, at its place, naming the one before
   range       the entries lead to the checkpoint's root: none is missing, changed or added
   headers     each header is the one that its entry commits to (if the bundle has them)
@@ -53,7 +56,8 @@ Checked, in this order:
   prunes      what the log gave up, it has said itself (if the bundle has prune records)"""
 _EPILOG = """\
 Without --previous and --witnesses nothing shows that others were given the same log.
-The trust file is the one of `auditvault-verify receipt`. A key in a bundle is never trusted.
+The trust file is the one of `auditvault-verify receipt`. A key in a bundle is never trusted, but for
+one that the operator's log announced, where the trust file says to follow that log ("follow").
 
 exit codes:
   0  holds
@@ -112,15 +116,18 @@ def _run(arguments: argparse.Namespace, read: Read, read_trust: ReadTrust) -> in
         with arguments.file.open("rb") as file:
             bundle = Bundle(file)
             progress = Progress(sys.stderr, total=bundle.scope.end - bundle.scope.first)
-            checklist = BundleChecks(bundle, asked, progress).run()
+            checks = BundleChecks(bundle, asked, progress)
+            checklist = checks.run()
             progress.clear()
             if arguments.write_proof is not None and checklist.result() is Outcome.HOLDS:
                 _write_proof(bundle, arguments.write_proof, arguments.output)
     except OSError as error:
         reason = error.strerror or "it cannot be read"
         raise BundleInputError(f"the bundle cannot be read: {reason}") from error
-    write = _as_json if arguments.json else _as_text
-    sys.stdout.write(write(bundle, checklist))
+    if arguments.json:
+        sys.stdout.write(_as_json(bundle, checklist, checks.history))
+    else:
+        sys.stdout.write(_as_text(bundle, checklist, checks.history))
     return checklist.result().exit_code
 
 
@@ -134,18 +141,27 @@ def _write_proof(bundle: Bundle, index: int, path: Path) -> None:
         raise BundleInputError(f"the proof cannot be written: {reason}") from error
 
 
-def _as_text(bundle: Bundle, checklist: Checklist) -> str:
+def _as_text(bundle: Bundle, checklist: Checklist, history: KeyHistory | None) -> str:
     scope = bundle.scope
     facts = {
         "log": scope.log,
         "entries": f"{scope.first} to {scope.end - 1}, of {scope.size} under the checkpoint",
     }
+    if history is not None:
+        facts["keys by"] = history.log
     return report.page(facts, checklist, limits=_LIMITS, verdict=_VERDICTS[checklist.result()])
 
 
-def _as_json(bundle: Bundle, checklist: Checklist) -> str:
+def _as_json(bundle: Bundle, checklist: Checklist, history: KeyHistory | None) -> str:
     scope = bundle.scope
-    members = {"log": scope.log, "first": scope.first, "end": scope.end, "size": scope.size}
+    members: dict[str, Any] = {
+        "log": scope.log,
+        "first": scope.first,
+        "end": scope.end,
+        "size": scope.size,
+    }
+    if history is not None:
+        members["keys"] = as_members(history)
     return report.document("bundle", members, checklist)
 
 

@@ -6,6 +6,7 @@ import io
 
 from auditvault.core.tlog.bundle import Bundle
 from auditvault.core.tlog.checkpoint import Checkpoint
+from auditvault.core.tlog.key_history import Signers
 from auditvault.core.tlog.note import NoteVerifier
 from tests.reference import bundles, receipts
 from tests.reference import merkle_oracle as oracle
@@ -25,7 +26,7 @@ def check(data: bytes, kept: Checkpoint | None = None) -> Bundle:
     """Run every step; raises what the first that fails raises."""
     bundle = opened(data)
     bundle.check_members()
-    checkpoint = bundle.check_checkpoint([VERIFIER])
+    checkpoint = bundle.check_checkpoint(Signers(current=[VERIFIER]))
     chain = bundle.check_entries([kept.size] if kept else [])
     bundle.check_range(chain, checkpoint)
     if bundle.scope.headers == "included":

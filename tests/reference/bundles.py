@@ -155,3 +155,8 @@ def archive(made: Mapping[str, bytes]) -> bytes:
 def dumps(value: Any) -> bytes:
     """Canonical JSON of ASCII values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def dumps_text(value: Any) -> bytes:
+    """Canonical JSON of any text: a note has a dash that is not ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -20,6 +20,13 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog import bundle_manifest as names
 from auditvault.core.tlog.archive import Archive
 from auditvault.core.tlog.bundle_headers import Opened, parse_headers
+from auditvault.core.tlog.bundle_history import (
+    HISTORY,
+    MAX_STEP_SIZE,
+    HistoryStep,
+    step_name,
+    step_sizes,
+)
 from auditvault.core.tlog.bundle_manifest import BundleError, BundleMismatchError, Manifest, Scope
 from auditvault.core.tlog.bundle_prune import (
     MAX_PRUNE_SIZE,
@@ -36,6 +43,8 @@ from auditvault.core.tlog.commitment import verify_header_commitment
 from auditvault.core.tlog.entry import read_fields
 from auditvault.core.tlog.entry_bundle import parse_entries
 from auditvault.core.tlog.entry_chain import EntryChain
+from auditvault.core.tlog.key_events import KEY_ENTRY_TYPES
+from auditvault.core.tlog.key_history import KeyHistory, Signers, read_history
 from auditvault.core.tlog.merkle import (
     EMPTY_ROOT,
     HASH_SIZE,
@@ -47,6 +56,7 @@ from auditvault.core.tlog.merkle import (
 from auditvault.core.tlog.note import MAX_NOTE_SIZE, LogVerifier, parse_note
 from auditvault.core.tlog.range_proof import RangeProof
 from auditvault.core.tlog.super_root import MAX_TIMESTAMP_SIZE, TimestampProof
+from auditvault.core.tlog.trust import TrustStore
 
 Progress = Callable[[int], None]
 """Called with the number of entries done."""
@@ -88,6 +98,7 @@ class Bundle:
         self.keys = self._keys()
         self.timestamp_sizes = names.timestamp_sizes(self.manifest.members, self.scope)
         self.prune_indices = prune_indices(self.manifest.members, self.scope)
+        self.history_sizes = step_sizes(self.manifest.members)
 
     @property
     def scope(self) -> Scope:
@@ -109,11 +120,29 @@ class Bundle:
                 raise BundleMismatchError("a member is not the one that the manifest lists")
         return len(self.manifest.members)
 
-    def check_checkpoint(self, verifiers: Iterable[LogVerifier]) -> Checkpoint:
-        """Return the checkpoint after its signature; NoteError, CheckpointError."""
-        checkpoint = open_checkpoint(self.checkpoint, origin=self.scope.log, verifiers=verifiers)
+    def check_history(self, trust: TrustStore) -> KeyHistory:
+        """Return what is proved of the keys that sign the region's logs; raises as `read_history`.
+
+        In a bundle of the operator's log itself it ends with the bundle's own checkpoint, and leaves no entry out.
+        """
+        steps = (
+            (size, HistoryStep.from_bytes(self._small(step_name(size), MAX_STEP_SIZE)))
+            for size in self.history_sizes
+        )
+        history = read_history(steps, log=self.scope.log, trust=trust)
+        if history.log == self.scope.log:
+            if history.last != Checkpoint.parse(parse_note(self.checkpoint)[0]):
+                raise BundleMismatchError("the keys' history ends with another checkpoint")
+            if not history.indices.issuperset(self._key_indices()):
+                raise BundleMismatchError("the keys' history leaves out an entry of the bundle")
+        return history
+
+    def check_checkpoint(self, signers: Signers) -> Checkpoint:
+        """Return the checkpoint after its signature; NoteError, CheckpointError, LogKeyRetiredError."""
+        checkpoint = open_checkpoint(self.checkpoint, origin=self.scope.log, verifiers=signers.all)
         if checkpoint.size != self.scope.size:
             raise BundleMismatchError("the checkpoint is of another size than the manifest says")
+        signers.check_current(self.checkpoint)
         return checkpoint
 
     def check_entries(
@@ -222,6 +251,16 @@ class Bundle:
         )
         return check_prunes(evidence, checkpoint)
 
+    def _key_indices(self) -> set[int]:
+        """The entries of the range that say of a key that it comes or goes, by their type."""
+        marks = [f'"type":"{name}"'.encode() for name in KEY_ENTRY_TYPES]
+        return {
+            index
+            for part in self.scope.parts()
+            for index, entry in zip(part, self.entries(part), strict=True)
+            if any(mark in entry for mark in marks)
+        }
+
     def _previous_size(self) -> int | None:
         """The size that the bundle's consistency proof begins at; nothing is trusted for it."""
         if self.previous is None:
@@ -321,7 +360,7 @@ def _compare(kept: bytes, found: bytes) -> None:
 
 def _apart(name: str) -> bool:
     """Whether a member is in a folder whose names have rules of their own."""
-    return _reserved(name) or name.startswith((names.TIMESTAMPS, PRUNES))
+    return _reserved(name) or name.startswith((names.TIMESTAMPS, PRUNES, HISTORY))
 
 
 def _reserved(name: str) -> bool:

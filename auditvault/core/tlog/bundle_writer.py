@@ -15,6 +15,7 @@ from typing import BinaryIO
 from auditvault.core.tlog import bundle_manifest as names
 from auditvault.core.tlog.archive import ArchiveWriter
 from auditvault.core.tlog.bundle_headers import Absent, Opened, render_headers
+from auditvault.core.tlog.bundle_history import HistoryStep, step_name
 from auditvault.core.tlog.bundle_manifest import BundleError, Listed, Manifest, Scope
 from auditvault.core.tlog.bundle_prune import PruneEvidence, prune_name
 from auditvault.core.tlog.entry_bundle import render_entries
@@ -62,6 +63,8 @@ class Proofs:
     """In ascending order of sizes."""
     prunes: Sequence[tuple[int, PruneEvidence]] = ()
     """Index of each prune entry, ascending, and the evidence."""
+    history: Sequence[tuple[int, HistoryStep]] = ()
+    """Size of the operator's log, ascending, and what is proved there of keys."""
 
 
 def write_bundle(file: BinaryIO, *, scope: Scope, proofs: Proofs, parts: Iterable[Part]) -> None:
@@ -75,6 +78,8 @@ def write_bundle(file: BinaryIO, *, scope: Scope, proofs: Proofs, parts: Iterabl
     writer.add(names.CHECKPOINT, proofs.checkpoint.encode())
     if previous:
         writer.add(names.CONSISTENCY, b"".join(previous.proof))
+    for size, step in proofs.history:
+        writer.add(step_name(size), step.to_bytes())
     if proofs.keys:
         writer.add(names.KEYS, "".join(f"{key}\n" for key in proofs.keys).encode())
     if previous:

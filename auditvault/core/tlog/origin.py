@@ -24,3 +24,8 @@ def check_origin(origin: str) -> None:
     """Raise OriginError unless `origin` is 1 to 255 characters of `A-Z a-z 0-9 . _ : / -`."""
     if not _ORIGIN.fullmatch(origin):
         raise OriginError("an origin is 1 to 255 characters of A-Z a-z 0-9 . _ : / -")
+
+
+def region_of(origin: str) -> str:
+    """Return what the origins of one region share: all but the last part, or nothing where there is one part."""
+    return origin.rpartition("/")[0]

@@ -7,24 +7,22 @@ is not written twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.tlog.canonical import JsonValue, parse_canonical
+from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.checkpoint import CheckpointError, open_checkpoint
-from auditvault.core.tlog.log_key import ED25519, LogKey, LogKeyError, log_verifiers
+from auditvault.core.tlog.key_events import ENTRY_TYPE_ANNOUNCED, ENTRY_TYPE_RETIRED, key_in
+from auditvault.core.tlog.log_key import ED25519, LogKey, log_verifiers
 from auditvault.core.tlog.note import NoteError
 from auditvault.ledger.admin.services import OPERATOR, record_operation
 from auditvault.ledger.logs import log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import latest_checkpoint
-
-ENTRY_TYPE_ANNOUNCED = "checkpoint_key.announced"
-ENTRY_TYPE_RETIRED = "checkpoint_key.retired"
 
 
 class KeyUnknownError(AuditvaultError):
@@ -43,12 +41,6 @@ class KeyRetiredError(AuditvaultError):
     """A key that is to be announced was retired."""
 
     code = "checkpoint_key_retired"
-
-
-class KeyEventMalformedError(AuditvaultError):
-    """A record of a key's coming or going is not of its form."""
-
-    code = "checkpoint_key_malformed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,18 +99,6 @@ def key_history(region: str) -> list[KeyRecord]:
         KeyRecord(key=key_in(bytes(header)), action=action, recorded_at=recorded_at)
         for action, recorded_at, header in rows
     ]
-
-
-def key_in(header: bytes) -> LogKey:
-    """The key that an admin header names; raises KeyEventMalformedError, CanonicalFormError."""
-    found = parse_canonical(header)
-    details = found.get("details") if isinstance(found, Mapping) else None
-    if not isinstance(details, Mapping):
-        raise KeyEventMalformedError("An admin header without details.")
-    try:
-        return LogKey.from_base64(str(details.get("algorithm")), str(details.get("public_key")))
-    except LogKeyError as error:
-        raise KeyEventMalformedError(error.message) from error
 
 
 def _actions(region: str, key: LogKey) -> set[str]:

@@ -15,6 +15,7 @@ from auditvault.core.tlog.bundle_headers import Opened
 from auditvault.core.tlog.bundle_manifest import Scope
 from auditvault.core.tlog.bundle_writer import Part, Proofs, write_bundle
 from auditvault.core.tlog.checkpoint import Checkpoint
+from auditvault.core.tlog.key_history import Signers
 from auditvault.core.tlog.note import NoteVerifier
 from auditvault.core.tlog.range_proof import make_range_proof
 from auditvault.core.tlog.tiles import TileKey
@@ -68,7 +69,7 @@ def test_the_file_holds() -> None:
     bundle = Bundle(io.BytesIO(FILE))
 
     bundle.check_members()
-    checkpoint = bundle.check_checkpoint([NoteVerifier.parse(CHECKPOINT["vkey"])])
+    checkpoint = bundle.check_checkpoint(Signers(current=[NoteVerifier.parse(CHECKPOINT["vkey"])]))
     bundle.check_range(bundle.check_entries(), checkpoint)
 
     assert bundle.check_headers().opened == 1

@@ -99,6 +99,24 @@ def test_a_key_of_the_second_algorithm_is_trusted_beside_the_first() -> None:
     assert _vkeys(store, "log.example/eu/2")[1:] == [ML_DSA.vkey("log.example/eu/2")]
 
 
+def test_a_key_is_followed_in_the_logs_that_are_named_and_in_no_other() -> None:
+    key = LogKey(algorithm="ed25519", public_key=SIGNER.verifier().public_key)
+    follow = ["log.example/eu/2"]
+    store = _store({"public_key": PUBLIC_KEY, "origins": ["log.example/eu/*"], "follow": follow})
+
+    assert store.follows(key, "log.example/eu/2")
+    assert not store.follows(key, "log.example/eu/1")
+    assert not store.follows(ML_DSA, "log.example/eu/2")
+    assert store.followed_in("log.example/eu") == {"log.example/eu/2"}
+    assert store.followed_in("log.example/us") == set()
+
+
+def test_nothing_is_followed_unless_the_file_says_so() -> None:
+    key = LogKey(algorithm="ed25519", public_key=SIGNER.verifier().public_key)
+
+    assert not _by_key("log.example/eu/*").follows(key, "log.example/eu/1")
+
+
 def test_asking_for_something_that_is_not_an_origin_is_an_error() -> None:
     with pytest.raises(OriginError):
         _by_key("log.example/eu/*").verifiers_for("a b")
@@ -113,6 +131,12 @@ def test_asking_for_something_that_is_not_an_origin_is_an_error() -> None:
         {"vkey": 1},
         {"vkey": "nonsense"},
         {"vkey": SIGNER.vkey(), "origins": ["log.example/eu/1"]},
+        {"vkey": SIGNER.vkey(), "follow": ["log.example/eu/2"]},
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/*"], "follow": "log.example/eu/2"},
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/*"], "follow": [1]},
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/*"], "follow": ["a b"]},
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/*"], "follow": ["log.example/us/2"]},
+        {"public_key": PUBLIC_KEY, "origins": ["log.example/eu/*"], "follow": ["log.example/eu/*"]},
         {"vkey": NoteSigner("ümlaut", PRIVATE_KEY).vkey()},
         {"public_key": PUBLIC_KEY},
         {"public_key": PUBLIC_KEY, "origins": []},
