@@ -3,8 +3,8 @@
 Order, and what a crash leaves behind:
 
 1. The range is checked against the newest signed checkpoint.     Crash: nothing.
-2. What is about to be taken away is recorded in the access log.  Crash after: a record of a bundle that nobody has,
-                                                                  which is the safe side.
+2. What is about to be taken away is recorded in the access log,  Crash after: a record of a bundle that nobody has,
+   or, of the operator's log, in that log itself.                 which is the safe side.
 3. The bundle is written beside its place, fsynced and renamed.   Crash before: a leftover `.part`, which is no bundle.
 
 Entries, proofs and headers are read in one snapshot. Content is not here; see `access.disclosure`.
@@ -34,12 +34,16 @@ from auditvault.core.tlog.bundle_headers import Absent, Opened
 from auditvault.core.tlog.bundle_manifest import Headers, Scope
 from auditvault.core.tlog.bundle_prune import MAX_PRUNES, PruneEvidence
 from auditvault.core.tlog.bundle_writer import Part, Previous, Proofs, Timestamp, write_bundle
+from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.checkpoint import Checkpoint
 from auditvault.core.tlog.merkle import ProofError, verify_consistency
 from auditvault.core.tlog.note import parse_note
 from auditvault.core.tlog.range_proof import make_range_proof
 from auditvault.evidence.anchors.selectors import first_timestamp, last_timestamp
+from auditvault.evidence.key_history import Step, read_key_history
 from auditvault.evidence.verification import VerificationUnavailableError, read_log_keys
+from auditvault.ledger.admin.services import OPERATOR as OPERATORS_LOG
+from auditvault.ledger.admin.services import record_operation
 from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
 from auditvault.ledger.pruning import prune_records
@@ -56,7 +60,14 @@ from auditvault.ledger.tiling import fetch_tiles
 OPERATOR = "operator:cli"
 """Who acts where no token says it: somebody on the service's own machine."""
 
-_HEADER_TABLES = {"interactions": "traces_header", "access": "access_event"}
+ENTRY_TYPE = "bundle.exported"
+"""In the operator's log: a bundle of that log itself was made."""
+
+_HEADER_TABLES = {
+    "interactions": "traces_header",
+    "access": "access_event",
+    "admin": "admin_event",
+}
 _HEADER_ACTS = {"interactions": Act.READ_HEADERS, "access": Act.READ_ACCESS_LOG}
 
 
@@ -77,6 +88,7 @@ class Order:
     """What is to be in a bundle."""
 
     tenant_id: UUID
+    """The nil UUID for the operator's log, whose kind is `admin`."""
     region: str
     kind: str
     first: int = 0
@@ -85,6 +97,12 @@ class Order:
     previous: str | None = None
     """A signed checkpoint that somebody kept; its signature is the verifier's to check."""
     headers: bool = False
+    """The operator's log has nothing personal in its headers: they are always in its bundles."""
+
+    @property
+    def is_operators(self) -> bool:
+        """Whether it is of the operator's log."""
+        return self.tenant_id == OPERATORS_LOG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +113,7 @@ class Made:
     sha256: str
     size_bytes: int
     access_record: UUID
+    """In the access log; for a bundle of the operator's log, in that log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +124,7 @@ class _Plan:
     scope: Scope
     checkpoint: SignedCheckpoint
     previous: Checkpoint | None
+    history: list[Step]
 
 
 def create_bundle(
@@ -123,20 +143,24 @@ def create_bundle(
         raise BundleRequestError("The output exists already. Bundles are not written over.")
     role = _role(order, credential, now)
     plan = _plan(order, credential)
-    act = RecordedAct(
-        actor=credential.actor if credential else OPERATOR,
-        actor_role=role.value if role else None,
-        action="export_bundle",
-        outcome="granted",
-        details={
-            "log": plan.log.origin,
-            "first": plan.scope.first,
-            "end": plan.scope.end,
-            "size": plan.scope.size,
-            "headers": plan.scope.headers,
-        },
-    )
-    record = record_act(region=order.region, tenant_id=order.tenant_id, act=act, now=now)
+    details: dict[str, JsonValue] = {
+        "log": plan.log.origin,
+        "first": plan.scope.first,
+        "end": plan.scope.end,
+        "size": plan.scope.size,
+        "headers": plan.scope.headers,
+    }
+    if order.is_operators:
+        record = record_operation(region=order.region, action=ENTRY_TYPE, details=details)
+    else:
+        act = RecordedAct(
+            actor=credential.actor if credential else OPERATOR,
+            actor_role=role.value if role else None,
+            action="export_bundle",
+            outcome="granted",
+            details=details,
+        )
+        record = record_act(region=order.region, tenant_id=order.tenant_id, act=act, now=now)
     sha256, size_bytes = _write(order, plan, path)
     return Made(scope=plan.scope, sha256=sha256, size_bytes=size_bytes, access_record=record)
 
@@ -145,6 +169,10 @@ def _role(order: Order, credential: Credential | None, now: datetime) -> Role | 
     """The role under which the caller reads the log; None for the operator."""
     if credential is None:
         return None
+    if order.is_operators:
+        raise BundleRequestError(
+            "The operator's log is of no tenant, and a token is for one. Make its bundle without AUDITVAULT_TOKEN."
+        )
     if credential.tenant_id != order.tenant_id or order.region not in credential.regions:
         raise BundleRequestError("The token is of another tenant, or not for that region.")
     try:
@@ -180,17 +208,21 @@ def _plan(order: Order, credential: Credential | None) -> _Plan:
         size=checkpoint.size,
         headers=_headers(order, credential),
     )
-    return _Plan(log=log, scope=scope, checkpoint=checkpoint, previous=previous)
+    history = read_key_history(order.region, until=checkpoint if order.is_operators else None)
+    return _Plan(log=log, scope=scope, checkpoint=checkpoint, previous=previous, history=history)
 
 
 def _log(order: Order) -> LogRef:
     for log in tenant_logs(region=order.region, tenant_id=order.tenant_id):
         if log.kind == order.kind:
             return log
-    raise LogNotFoundError("The tenant has no such log in this region yet.")
+    whose = "operator" if order.is_operators else "tenant"
+    raise LogNotFoundError(f"The {whose} has no such log in this region yet.")
 
 
 def _headers(order: Order, credential: Credential | None) -> Headers:
+    if order.is_operators:
+        return "included"
     act = _HEADER_ACTS.get(order.kind)
     if act is None:
         return "not_stored"
@@ -269,6 +301,7 @@ def _proofs(connection: psycopg.Connection[Any], order: Order, plan: _Plan) -> P
         keys=_keys(plan.log),
         timestamps=_timestamps(connection, plan),
         prunes=_prunes(connection, plan),
+        history=plan.history,
     )
 
 

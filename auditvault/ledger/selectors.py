@@ -94,6 +94,20 @@ def latest_checkpoint(connection: psycopg.Connection[Any], log: LogRef) -> Signe
     return SignedCheckpoint(size=row[0], root=bytes(row[1]), note=row[2], signed_at=row[3])
 
 
+def first_checkpoint(
+    connection: psycopg.Connection[Any], log: LogRef, *, size: int
+) -> SignedCheckpoint | None:
+    """The first checkpoint of `size` entries or more: the least size, oldest signature; None before there is one."""
+    row = connection.execute(
+        "SELECT size, root, note, signed_at FROM ledger_checkpoint WHERE tenant_id = %s"
+        " AND log_id = %s AND size >= %s ORDER BY size, signed_at LIMIT 1",
+        (log.tenant_id, log.log_id, size),
+    ).fetchone()
+    if row is None:
+        return None
+    return SignedCheckpoint(size=row[0], root=bytes(row[1]), note=row[2], signed_at=row[3])
+
+
 def locate(
     *,
     region: str,

@@ -17,6 +17,7 @@ from auditvault.access.tokens import Credential, authenticate
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.note import MAX_NOTE_SIZE
 from auditvault.evidence.bundles import Made, Order, create_bundle
+from auditvault.ledger.admin.services import OPERATOR
 from auditvault.ledger.logs import LOG_KINDS
 
 _NO_HEADERS = {
@@ -32,16 +33,22 @@ class Command(BaseCommand):
     help = (
         "Take entries of a log away, with their proofs, for `auditvault-verify bundle`. Recorded in the access log "
         "first. With a token in AUDITVAULT_TOKEN its roles decide; without one you act as the operator, who gets no "
-        "headers."
+        "headers but those of the operator's own log (--operator)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Sub-command `create`."""
         create = parser.add_subparsers(dest="action", required=True).add_parser("create")
         add = create.add_argument
-        add("--tenant", required=True, help="the tenant's short name, such as demo")
+        whose = create.add_mutually_exclusive_group(required=True)
+        whose.add_argument("--tenant", help="the tenant's short name, such as demo")
+        whose.add_argument(
+            "--operator",
+            action="store_true",
+            help="the operator's own log of the region; recorded in that log, headers included",
+        )
         add("--region", required=True)
-        add("--log", choices=LOG_KINDS, default="interactions", help="default: interactions")
+        add("--log", choices=LOG_KINDS, help="default: interactions; admin with --operator")
         add("--from", type=int, default=0, dest="first", help="index of the first entry (0)")
         add("--to", type=int, dest="end", help="index behind the last (default: all signed ones)")
         add("--previous", type=Path, help="a checkpoint that you kept; adds the proof from it")
@@ -54,16 +61,9 @@ class Command(BaseCommand):
         path: Path = options["output"]
         now = datetime.now(UTC)
         try:
-            order = Order(
-                tenant_id=tenant_in(slug=options["tenant"], region=options["region"]),
-                region=options["region"],
-                kind=options["log"],
-                first=options["first"],
-                end=options["end"],
-                previous=_previous(options["previous"]),
-                headers=options["headers"],
+            made = create_bundle(
+                order=_order(options), credential=_credential(now), path=path, now=now
             )
-            made = create_bundle(order=order, credential=_credential(now), path=path, now=now)
         except AuditvaultError as error:
             raise CommandError(error.message) from error
         except (DatabaseError, psycopg.Error) as error:
@@ -73,6 +73,22 @@ class Command(BaseCommand):
         self.stdout.write(
             json.dumps(_as_json(made, path)) if options["json"] else _text(made, path)
         )
+
+
+def _order(options: dict[str, Any]) -> Order:
+    operators, kind = options["operator"], options["log"]
+    if operators and kind not in {None, "admin"}:
+        raise CommandError("The operator has one log, of kind admin.")
+    region = options["region"]
+    return Order(
+        tenant_id=OPERATOR if operators else tenant_in(slug=options["tenant"], region=region),
+        region=region,
+        kind=kind or ("admin" if operators else "interactions"),
+        first=options["first"],
+        end=options["end"],
+        previous=_previous(options["previous"]),
+        headers=options["headers"],
+    )
 
 
 def _credential(now: datetime) -> Credential | None:
