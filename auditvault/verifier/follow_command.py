@@ -43,7 +43,8 @@ Checked, in this order:
   growth      the log extends what your last visit saw (--state)
   entries     each is a ledger entry to the letter, at its place, naming the one before
   root        the entries lead to the checkpoint's root
-  tiles       the tiles are those of the entries"""
+  tiles       the tiles are those of the entries
+  beginning   the log itself gave up the entries that are not there (--prunes; if it was pruned)"""
 _EXIT_CODES = """\
 exit codes:
   0  holds
@@ -52,6 +53,8 @@ exit codes:
 _LOG_EPILOG = f"""\
 The URL is the prefix before /checkpoint and /tile/. With --state the next visit reads only what is
 new, and finds a log that shrank or was rewritten; without it every visit reads everything.
+Of a pruned log it reads what is there, and proves the rest's tiles. A bundle of the log (--prunes)
+shows that the log gave that up itself.
 
 {_EXIT_CODES}
 
@@ -85,6 +88,7 @@ def add_parsers(commands: Any, read: Read, read_trust: ReadTrust) -> None:
         add = parser.add_argument
         add("--trust", type=Path, required=True, metavar="TRUST.json", help="keys that you trust")
         add("--state", type=Path, metavar="FILE", help="what the last visit saw; made if missing")
+        add("--prunes", type=Path, metavar="BUNDLE", help="a bundle with the log's prune records")
         add("--origin", help="the log's name; another log at that place then does not hold")
         add("--json", action="store_true", help="one JSON object on standard output")
 
@@ -114,6 +118,7 @@ def _run(arguments: argparse.Namespace, source: Source, read_trust: ReadTrust) -
     try:
         from auditvault.verifier.follow_state import FollowState
         from auditvault.verifier.following import Follower
+        from auditvault.verifier.pruned import PruneRecords
     except ImportError as error:
         raise FollowInputError("following a log needs a POSIX system") from error
     trust = read_trust(arguments.trust)
@@ -125,6 +130,7 @@ def _run(arguments: argparse.Namespace, source: Source, read_trust: ReadTrust) -
         progress=progress,
         kept=state.followed if state else None,
         origin=arguments.origin,
+        prunes=PruneRecords(path=arguments.prunes) if arguments.prunes else None,
     ).visit()
     progress.clear()
     kept_fork = _keep(state, visit)
@@ -161,12 +167,14 @@ def _as_json(visit: Visit) -> str:
     checkpoint = visit.checkpoint
     if checkpoint is None:
         return report.document("log", None, visit.checklist)
-    members = {
+    members: dict[str, Any] = {
         "origin": checkpoint.origin,
         "size": checkpoint.size,
         "root": checkpoint.root.hex(),
         "read": visit.read,
     }
+    if visit.beginning is not None:
+        members["minimum"] = visit.beginning.minimum
     return report.document("log", members, visit.checklist)
 
 

@@ -21,6 +21,14 @@ from auditvault.core.tlog.tiles import TILE_WIDTH, TileError, consistency_proof,
 from auditvault.core.tlog.trust import TrustStore
 from auditvault.verifier.follow_state import Followed
 from auditvault.verifier.progress import Progress
+from auditvault.verifier.pruned import (
+    Beginning,
+    BeginningMissingError,
+    PruneBundleError,
+    PruneRecords,
+    find_beginning,
+    prune_entry,
+)
 from auditvault.verifier.receipt_checks import Check, Checklist, Outcome
 from auditvault.verifier.sources import Source, SourceError, SourceMissingError
 from auditvault.verifier.tile_reader import TileComparison, TileReader
@@ -54,6 +62,8 @@ class Visit:
     """Whether the checkpoint is not an extension of the one that was kept."""
     followed: Followed | None = None
     """Where the next visit may begin; None unless the root was that of the entries."""
+    beginning: Beginning | None = None
+    """Where the log begins; None where nothing was missing that was to be read."""
 
 
 class Follower:
@@ -67,6 +77,7 @@ class Follower:
         progress: Progress,
         kept: Followed | None = None,
         origin: str | None = None,
+        prunes: PruneRecords | None = None,
     ) -> None:
         self._source = source
         self._reader = TileReader(source)
@@ -74,6 +85,7 @@ class Follower:
         self._progress = progress
         self._kept = kept
         self._origin = kept.checkpoint.origin if kept and origin is None else origin
+        self._prunes = prunes
         self._visit = Visit(checklist=Checklist())
 
     def visit(self) -> Visit:
@@ -147,26 +159,15 @@ class Follower:
 
     def _check_log(self, checkpoint: Checkpoint) -> None:
         kept = None if self._visit.contradicts else self._kept
-        tree = kept.tree() if kept else CompactRange()
-        first = tree.size
-        chain = EntryChain(
-            checkpoint.origin,
-            tree,
-            prev=kept.leaf if kept else None,
-            time=kept.time if kept else "",
-        )
-        walk = _Walk(self._reader, chain, checkpoint.size, self._progress)
-        read = self._run(
-            "entries", walk.run, lambda count: f"{count} read, each naming the one before"
-        )
-        if read is None:
+        walk = self._run("entries", lambda: self._walked(checkpoint, kept), _walk_detail)
+        if walk is None:
             for name in ("root", "tiles"):
                 self._visit.checklist.skip(name, "needs entries that hold")
             return
-        self._visit.read = checkpoint.size - first
+        self._visit.read = checkpoint.size - walk.first
         self._run(
             "root",
-            lambda: self._check_root(checkpoint, chain),
+            lambda: self._check_root(checkpoint, walk.chain),
             lambda _: f"the entries lead to the root {checkpoint.root.hex()[:16]}...",
         )
         self._run(
@@ -174,6 +175,55 @@ class Follower:
             lambda: walk.check_tiles(checkpoint),
             lambda count: f"{count} compared with the entries; they lead to the root",
         )
+        if self._visit.beginning is not None:
+            self._check_beginning(checkpoint, self._visit.beginning.minimum, walk)
+
+    def _walked(self, checkpoint: Checkpoint, kept: Followed | None) -> _Walk:
+        """Read from where the last visit ended, or from the first entry that is there."""
+        chain = EntryChain(
+            checkpoint.origin,
+            kept.tree() if kept else CompactRange(),
+            prev=kept.leaf if kept else None,
+            time=kept.time if kept else "",
+        )
+        walk = _Walk(self._reader, chain, checkpoint.size, self._progress)
+        try:
+            walk.run()
+        except BeginningMissingError:
+            begin = find_beginning(self._reader, walk.first, checkpoint.size)
+            chain = EntryChain(checkpoint.origin, begin.tree, prev=begin.leaf)
+            walk = _Walk(self._reader, chain, checkpoint.size, self._progress, begin)
+            walk.run()
+            self._visit.beginning = begin
+        return walk
+
+    def _check_beginning(self, checkpoint: Checkpoint, minimum: int, walk: _Walk) -> None:
+        """Has the log said itself that it gives up what is not there? Only a bundle can tell."""
+        checklist, records = self._visit.checklist, self._prunes
+        if records is None:
+            said = (
+                "and no later one says why: cut, or not all here"
+                if walk.prune_index is None
+                else f"entry {walk.prune_index} says: pruned. Give its record (--prunes)"
+            )
+            checklist.skip("beginning", f"entries below {minimum} are gone, {said}")
+            return
+        verifiers = self._trust.verifiers_for(checkpoint.origin)
+        try:
+            proved = records.check(checkpoint, verifiers, self._reader)
+        except (SourceError, PruneBundleError) as error:
+            checklist.skip("beginning", error.message)
+        except AuditvaultError as error:
+            checklist.fail("beginning", error)
+        else:
+            given_up = proved[-1].record.minimum if proved else 0
+            if minimum > given_up:
+                reason = f"entries below {minimum} are gone; the log gave up those below {given_up}"
+                checklist.skip("beginning", f"{reason}, as far as the bundle has it")
+            else:
+                checklist.hold(
+                    "beginning", f"the log itself said that it gives up those below {given_up}"
+                )
 
     def _check_root(self, checkpoint: Checkpoint, chain: EntryChain) -> bool:
         if chain.tree.root() != checkpoint.root:
@@ -204,39 +254,54 @@ class Follower:
         return value
 
 
+def _walk_detail(walk: _Walk) -> str:
+    count = walk.size - walk.first
+    return f"{count} read from {walk.first} on, each naming the one before"
+
+
 class _Walk:
-    """Goes over the entries behind `chain`, up to the tree's size, and compares tiles on the way."""
+    """Goes over the entries behind `chain`, up to the tree's size, and compares tiles on the way.
+
+    `begin` has compared the tiles before the first entry; without it earlier visits have.
+    """
 
     def __init__(
-        self, reader: TileReader, chain: EntryChain, size: int, progress: Progress
+        self,
+        reader: TileReader,
+        chain: EntryChain,
+        size: int,
+        progress: Progress,
+        begin: Beginning | None = None,
     ) -> None:
         self._reader = reader
-        self._chain = chain
-        self._size = size
+        self.chain = chain
+        self.size = size
         self._progress = progress
-        self._first = chain.tree.size
-        self._tiles = TileComparison(reader, self._first - self._first % TILE_WIDTH)
+        self.first = chain.tree.size
+        self._may_begin_later = begin is None
+        self._tiles = TileComparison(reader, self.first - self.first % TILE_WIDTH)
         self._tile_error: AuditvaultError | None = None
+        if begin is not None:
+            # What was wrong with them is said when all entries have been read.
+            self._tiles, self._tile_error = begin.tiles, begin.tile_error
+        self.prune_index: int | None = None
+        """The newest entry by which the log gave something up."""
 
-    def run(self) -> int:
-        """Return how many entries were read anew; raises what reading or checking raises."""
-        for start in range(self._first - self._first % TILE_WIDTH, self._size, TILE_WIDTH):
-            width = min(TILE_WIDTH, self._size - start)
+    def run(self) -> None:
+        """Read them; raises what reading or checking raises, and BeginningMissingError for the first of them."""
+        for start in range(self.first - self.first % TILE_WIDTH, self.size, TILE_WIDTH):
+            width = min(TILE_WIDTH, self.size - start)
             self._take(start, self._entries(start, width))
             self._progress(start + width)
-        return self._size - self._first
 
     def _entries(self, start: int, width: int) -> Sequence[bytes]:
-        """The bundle at `start`; where it is the first one that is asked for, why it may not be there."""
         try:
             return self._reader.entries(start // TILE_WIDTH, width)
         except SourceMissingError as error:
-            if start + TILE_WIDTH > self._size or start > self._first:
+            # A prune drops whole bundles, and never the last.
+            if not self._may_begin_later or start + TILE_WIDTH > self.size or start > self.first:
                 raise
-            raise SourceMissingError(
-                f"{error.message}. The log was pruned, or its place is not complete: begin from the state of a visit"
-                " that got further (--state), or check a bundle, which holds prune records"
-            ) from None
+            raise BeginningMissingError(error.message) from None
 
     def check_tiles(self, checkpoint: Checkpoint) -> int:
         """Return how many tiles were those of the entries; raises TileError, SourceError."""
@@ -248,11 +313,14 @@ class _Walk:
         return self._tiles.count
 
     def _take(self, start: int, entries: Sequence[bytes]) -> None:
-        seen = max(0, self._first - start)
+        seen = max(0, self.first - start)
         leaves = [leaf_hash(data) for data in entries[:seen]]
         if leaves:
             self._check_seen(leaves)
-        leaves += self._chain.extend(entries[seen:])
+        leaves += self.chain.extend(entries[seen:])
+        place = prune_entry(entries)
+        if place is not None:
+            self.prune_index = start + place
         if self._tile_error is None:
             try:
                 self._tiles.add(leaves)
@@ -263,8 +331,8 @@ class _Walk:
         """The entries of the last tile that earlier visits have read are still the same."""
         tree = CompactRange()
         tree.extend(leaves)
-        if self._chain.tree.nodes[-len(tree.nodes) :] != tree.nodes:
-            raise ChainError(f"an entry before {self._first} is not the one that was seen")
+        if self.chain.tree.nodes[-len(tree.nodes) :] != tree.nodes:
+            raise ChainError(f"an entry before {self.first} is not the one that was seen")
 
 
 class _NoKeyError(AuditvaultError):

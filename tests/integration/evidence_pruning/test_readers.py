@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 
 from auditvault.core.ids import uuid7
 from auditvault.core.tlog.entry import leaf_hash
 from auditvault.core.tlog.merkle import verify_consistency, verify_inclusion
 from tests.integration.api.growing import http_service, uuid_of, vkey_of
+from tests.integration.evidence.verdict import logs_of
 from tests.integration.evidence_pruning.old_logs import (
     DATABASE,
     OLD,
@@ -17,7 +22,10 @@ from tests.integration.evidence_pruning.old_logs import (
     YOUNG,
     expire,
     fill,
+    in_the_past,
+    open_small,
     policy_file,
+    record,
     run,
 )
 from tests.integration.ledger.superuser import superuser
@@ -155,25 +163,65 @@ def verifier(tmp_path_factory):
     return BareVerifier(tmp_path_factory.mktemp("bare"))
 
 
-@pytest.fixture
-def follow(service, tmp_path, verifier, pruned):
-    """`follow(state)` is one visit of a bare verifier to the log."""
-    import json
-
-    owner, log, _, _ = pruned
-    (tmp_path / "token").write_text(owner.token("auditor", regions=(REGION,)) + "\n")
-    (tmp_path / "trust.json").write_text(json.dumps({"logs": [{"vkey": vkey_of(log)}]}))
+@contextmanager
+def visits(verifier, folder, owner, log):
+    """`visit(options)` is one visit of a bare verifier to the running log."""
+    (folder / "token").write_text(owner.token("auditor", regions=(REGION,)) + "\n")
+    (folder / "trust.json").write_text(json.dumps({"logs": [{"vkey": vkey_of(log)}]}))
     with http_service() as url:
 
         def visit(*options):
-            words = ["log", f"{url}/tlog/{uuid_of(log)}", "--trust", str(tmp_path / "trust.json")]
-            return verifier.run(*words, "--token-file", str(tmp_path / "token"), *options)
+            words = ["log", f"{url}/tlog/{uuid_of(log)}", "--trust", str(folder / "trust.json")]
+            return verifier.run(*words, "--token-file", str(folder / "token"), *options)
 
         yield visit
 
 
-def test_a_follower_without_a_state_says_that_the_log_was_pruned(follow):
-    code, report = follow()
-    assert code == 2
-    assert outcomes(report)["entries"] == "not_checked"
-    assert "pruned" in str(report)
+def make_bundle(owner, path, *options):
+    words = ["bundle", "create", "--tenant", owner.slug, "--region", REGION, "-o", str(path)]
+    call_command(*words, *options, stdout=io.StringIO())
+    return str(path)
+
+
+def test_a_follower_without_a_state_reads_what_is_left(service, pruned, verifier, tmp_path):
+    owner, log, _, _ = pruned
+    bundle = make_bundle(owner, tmp_path / "bundle", "--from", "600")
+    with visits(verifier, tmp_path, owner, log) as visit:
+        code, report = visit()
+        assert (code, outcomes(report)["beginning"]) == (2, "not_checked")
+        assert {outcomes(report)[name] for name in ("entries", "root", "tiles")} == {"holds"}
+        assert (report["log"]["minimum"], report["log"]["read"]) == (512, SIZE + 1 - 512)
+        code, report = visit("--prunes", bundle)
+        assert (code, outcomes(report)["beginning"]) == (0, "holds")
+
+
+@pytest.mark.parametrize("seen", [300, OLD + YOUNG])
+def test_a_follower_goes_on_over_a_prune(  # a whole service
+    client, tenant, run_signer, monkeypatch, cluster, tmp_path, verifier, seen
+):
+    """From a state of before, which ends below the minimum or behind it."""
+    state = ("--state", str(tmp_path / "state"))
+    open_small(tenant)
+    with in_the_past(monkeypatch):
+        record(client, tenant, 300, "first")
+        run_signer()
+        log = logs_of(tenant, region=REGION)["interactions"]
+        with visits(verifier, tmp_path, tenant, log) as visit:
+            if seen == 300:
+                assert visit(*state)[0] == 0
+            record(client, tenant, OLD - 300, "old")
+    record(client, tenant, YOUNG, "young")
+    run_signer()
+    expire(cluster, log, OLD)
+    with visits(verifier, tmp_path, tenant, log) as visit:
+        if seen != 300:
+            assert visit(*state)[0] == 0
+        policy = policy_file(tmp_path)
+        run(log, policy)
+        run_signer()
+        assert run(log, policy)[1]["state"] == "pruned"
+        bundle = make_bundle(tenant, tmp_path / "bundle", "--from", "600")
+        code, report = visit(*state, "--prunes", bundle)
+    assert (code, outcomes(report)["growth"]) == (0, "holds")
+    assert report["log"]["read"] == SIZE + 1 - max(seen, 512)
+    assert ("beginning" in outcomes(report)) == (seen == 300)

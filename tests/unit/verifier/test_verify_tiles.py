@@ -214,8 +214,9 @@ def test_what_is_missing_is_not_checked(copy: Copy, path: str) -> None:
 
     code, report = copy.visit()
 
+    step = "beginning" if path == "tile/entries/000" else CHANGES[path]
     assert (code, report["result"]) == (2, "not_checked")
-    assert outcomes(report)[CHANGES[path]] == "not_checked"
+    assert outcomes(report)[step] == "not_checked"
 
 
 @pytest.mark.parametrize("path", CHANGES)
