@@ -2,80 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.integration.evidence.rewriting import drop_checkpoints, rewrite
+from tests.integration.evidence.running_witness import RunningWitness
 from tests.integration.evidence.verdict import logs_of
 from tests.integration.evidence_bundles.forging import sign_anew
 from tests.integration.ingest.sending import chat, protobuf_of, send
 from tests.integration.ledger.superuser import superuser, tampering
 
-PROGRAM = (sys.executable, "-m", "auditvault.verifier.main", "witness")
-SECONDS = 30.0
 MAX_AGE = 3600
 NOBODY = "http://127.0.0.1:9"  # discard: nothing listens there
-
-
-class RunningWitness:
-    """`auditvault-verify witness` on a free port, with a key and a memory of its own."""
-
-    def __init__(self, directory: Path, origin: str) -> None:
-        self.directory = directory
-        self._files = ("--key", str(directory / "w.key"), "--state", str(directory / "state"))
-        made = ("--make-key", "--name", "witness.example/w1")
-        self.vkey = self._run(*made).stdout.strip()
-        key = base64.b64encode(signers_key()).decode()
-        trust = {"logs": [{"public_key": key, "origins": [origin]}]}
-        (directory / "trust.json").write_text(json.dumps(trust))
-
-    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        argv = [*PROGRAM, *self._files, *words]
-        return subprocess.run(argv, check=True, capture_output=True, text=True)
-
-    def start(self) -> None:
-        trust = str(self.directory / "trust.json")
-        self.process = subprocess.Popen(
-            [
-                *PROGRAM,
-                *self._files,
-                "--trust",
-                trust,
-                "--listen",
-                "127.0.0.1:0",
-                "--json",
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.url = next(
-            word
-            for word in json.loads(self.process.stdout.readline()).values()
-            if str(word).startswith("http")
-        )
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(SECONDS)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
-def signers_key() -> bytes:
-    from django.conf import settings
-
-    from auditvault.core.tlog.note import NoteVerifier
-
-    return NoteVerifier.parse(Path(settings.LOG_VKEYS_FILE).read_text().splitlines()[0]).public_key
 
 
 def grow(client, tenant, run_signer, prompt):
