@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,6 +20,7 @@ from tests.integration.ledger.superuser import superuser, tampering
 from tests.reference.s3_server import ADMIN, SECONDS, WRITER, serving
 
 DAYS = 30
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +289,70 @@ def run_job(cluster, url, *, name="copy", locked_days=0):
         jobs = [job for job in copy_jobs() if job.name == name]
         run_due(REGION, jobs, datetime.now(UTC))
     return next(run for run in last_runs(REGION) if run.name == name)
+
+
+def documented_policy(bucket):
+    """The how-to's bucket policy, for this bucket."""
+    page = (ROOT / "docs/howto/keep-write-once-copies.md").read_text()
+    (found,) = [block for block in page.split("```") if block.lstrip().startswith('{"Version"')]
+    return json.loads(found.replace("audit-eu", bucket))
+
+
+def put_policy(server, bucket, statements):
+    body = json.dumps({"Version": "2012-10-17", "Statement": statements}).encode()
+    assert server.request("PUT", f"/{bucket}", {"policy": ""}, body)[0] == 204
+
+
+def test_the_documented_policy_lets_nobody_delete_and_the_copy_go_on(copying, server, bucket):
+    """Without it, a delete puts a marker on top of what is locked."""
+    policy = documented_policy(bucket)["Statement"]
+    deletes = [each for each in policy if each["Action"] == "s3:DeleteObject"]
+    put_policy(server, bucket, deletes)
+    copying.copy()
+    versions = server.versions(bucket, "audit/")
+    assert len(versions) == 6
+    for key, _ in versions:
+        for name in (WRITER, ADMIN):
+            assert server.request("DELETE", f"/{bucket}/{key}", key=name)[0] == 403
+    assert copying.check() == []
+
+
+def test_the_documented_policy_refuses_what_would_be_put_on_top(copying, server, bucket):
+    """This server knows no `s3:if-none-match`, as the how-to says: it then refuses every put, the safe side."""
+    copying.copy()
+    put_policy(server, bucket, documented_policy(bucket)["Statement"])
+    key, _ = server.versions(bucket, "audit/")[0]
+    for name in (WRITER, ADMIN):
+        assert server.request("PUT", f"/{bucket}/{key}", body=b"forged", key=name)[0] == 403
+    assert copying.check() == []
+    unseen = server.request(
+        "PUT", f"/{bucket}/new", body=b"", headers={"if-none-match": "*"}, key=WRITER
+    )
+    assert unseen[0] == 403
+
+
+def test_every_write_bears_the_condition_that_the_documented_policy_asks_for(bucket):
+    """Seen on the wire: the policy's own condition cannot be tried on the server here."""
+    puts = []
+
+    class Recorder(BaseHTTPRequestHandler):
+        def do_PUT(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            puts.append(self.headers["If-None-Match"])
+            self.send_response(200)
+            self.send_header("ETag", '"1"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Say nothing: the test does."""
+
+    with HTTPServer(("127.0.0.1", 0), Recorder) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        server.endpoint = f"http://127.0.0.1:{server.server_port}"
+        opened(server, bucket).create("tile/0/000", b"x")
+        opened(server, bucket, days=None).create("tile/0/001", b"x")
+        server.shutdown()
+        thread.join()
+    assert puts == ["*", "*"]
