@@ -21,6 +21,9 @@ from auditvault.evidence.verification_range import Link, RangeResult, RangeTask
 from auditvault.evidence.verification_report import Report
 from auditvault.evidence.verification_walk import HeadRow
 
+UNREAD = bytes(32)
+"""In the place of a digest that nothing has: a range that was pruned before it was read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
@@ -82,14 +85,12 @@ class Merge:
         if plan.task.with_payloads:
             self.report.payloads = 0
         if plan.begin.first:
-            self._begin(plan.begin)
-            kept = ()
+            kept = self._begin(plan.begin, kept)
+        self._pruned = len(self.verified)
         for verified in kept:
             if not self._adopt(verified):
                 break
         self.read_from = self._size
-        # Of an earlier run's ranges the first have gone: a pruned log is read from where it begins.
-        self._is_resumed = bool(self.verified)
 
     def tasks(self) -> list[RangeTask]:
         """The ranges that are to be read."""
@@ -118,7 +119,7 @@ class Merge:
     def end(self) -> EndTask:
         """What is left to do, after all results."""
         plan = self._plan
-        if self._is_resumed:
+        if self.read_from > plan.begin.first:
             self.report.notes.append(self._said())
         return EndTask(
             of=plan.task,
@@ -130,11 +131,15 @@ class Merge:
             whole=[*self._whole],
         )
 
-    def _begin(self, begin: Beginning) -> None:
-        """Go on where the log was pruned to, if a range begins there; otherwise the walk does."""
+    def _begin(self, begin: Beginning, kept: Sequence[Verified]) -> Sequence[Verified]:
+        """Go on where the log was pruned to, if a range begins there; otherwise the walk does.
+
+        Returns what an earlier run has kept from there on. What it kept of ranges that have gone stays in the state. Of
+        those that it had not read there stands their root, compared with nothing: should they come back, they are read.
+        """
         if begin.first % self.span:
             self.agrees = False
-            return
+            return ()
         tiles = self.span // TILE_WIDTH
         self._over = CompactRange(begin.first // self.span, begin.tree.nodes)
         self._whole += [
@@ -142,6 +147,26 @@ class Merge:
         ]
         self._root = begin.tree.root()
         self._size, self._leaf, self._time = begin.first, begin.leaf, begin.time
+        gone = len(self._whole)
+        for place, (known, root) in enumerate(zip(kept, self._whole, strict=False)):
+            if known.root != root:
+                self.report.bad("checkpoint_root", (place + 1) * self.span - 1)
+                return ()
+        unread = [self._unread(root) for root in self._whole[len(kept) :]]
+        self.verified += [*kept[:gone], *unread]
+        return kept[gone:]
+
+    def _unread(self, root: bytes) -> Verified:
+        return Verified(
+            root=root,
+            leaf=ZERO_HASH,
+            time="",
+            against=UNREAD,
+            headers=0,
+            payloads=None,
+            payloads_gone=0,
+            at=self._at,
+        )
 
     def _adopt(self, verified: Verified) -> bool:
         """Take a range as read before, if it was compared with what there is to compare it with today."""
@@ -227,7 +252,8 @@ class Merge:
         return sha256("".join(lines).encode()).digest()
 
     def _said(self) -> str:
+        taken = self.verified[self._pruned : self.read_from // self.span]
         return (
             f"{self._plan.task.log.origin}: read from index {self.read_from} on. Earlier entries, tiles, headers and"
-            f" contents were taken from the state as verified on {min(item.at for item in self.verified)} or later."
+            f" contents were taken from the state as verified on {min(item.at for item in taken)} or later."
         )
