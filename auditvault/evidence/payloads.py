@@ -7,7 +7,6 @@ key is gone though its subject lives gets a second look, outside the snapshot: a
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,7 +16,6 @@ import orjson
 import psycopg
 from django.conf import settings
 
-from auditvault.core.crypto.frames import FRAMED_HEAD_SIZE
 from auditvault.core.tlog.commitment import (
     CommitmentError,
     CommitmentMismatchError,
@@ -30,10 +28,12 @@ from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.opening import (
     ContentDamagedError,
     ContentGoneError,
+    Examined,
     StoredObject,
+    examine_stored,
     is_large,
-    stream_stored,
 )
+from auditvault.vault.pieces import STRAY_PIECES
 from auditvault.vault.services import lookup_tag
 
 _MOST_DOUBTS = 1000
@@ -153,16 +153,13 @@ class PayloadCheck:
         if state in _ERASED_STATES:
             self._report.payloads_gone += len(named)
             return False
-        digest = hashlib.sha256()
         try:
-            streamed = stream_stored(
+            examined = examine_stored(
                 connection=connection,
                 region=self._region,
                 tenant_id=self._log.tenant_id,
                 stored=stored,
             )
-            for chunk in streamed.chunks:
-                digest.update(chunk)
         except ContentDamagedError:
             return self._damaged(named)
         except ContentGoneError:
@@ -171,12 +168,12 @@ class PayloadCheck:
                 return self._damaged(named)
             self._doubt(stored.object_id, named)
             return False
-        return self._compare(stored, streamed.opening, digest.digest(), named)
+        return self._compare(stored, examined, named)
 
-    def _compare(
-        self, stored: StoredObject, opening: bytes, digest: bytes, named: list[Named]
-    ) -> bool:
-        tag = lookup_tag(region=self._region, tenant_id=self._log.tenant_id, content_sha256=digest)
+    def _compare(self, stored: StoredObject, examined: Examined, named: list[Named]) -> bool:
+        tag = lookup_tag(
+            region=self._region, tenant_id=self._log.tenant_id, content_sha256=examined.sha256
+        )
         own_roles = {item.role for item in named if item.record_id == stored.record_id}
         if tag != stored.tag or (own_roles and stored.role not in own_roles):
             return self._damaged(named)
@@ -184,7 +181,10 @@ class PayloadCheck:
         for item in named:
             try:
                 verify_content_commitment(
-                    item.commitment, opening=opening, role=item.role, content_sha256=digest
+                    item.commitment,
+                    opening=examined.opening,
+                    role=item.role,
+                    content_sha256=examined.sha256,
                 )
                 self._count(1)
             except CommitmentMismatchError:
@@ -275,11 +275,6 @@ def check_unrecorded_payloads(
 
 def _check_stray_pieces(connection: psycopg.Connection[Any], report: Report) -> None:
     """Every piece belongs to an object that is framed, in that version. Pieces and row were written at once."""
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM vault_piece AS p WHERE NOT EXISTS (SELECT FROM vault_object AS o"
-        " WHERE o.tenant_id = p.tenant_id AND o.object_id = p.object_id AND o.version = p.version"
-        " AND octet_length(o.envelope) = %s))",
-        (FRAMED_HEAD_SIZE,),
-    ).fetchone()
+    row = connection.execute(f"SELECT EXISTS ({STRAY_PIECES})").fetchone()
     if row is not None and row[0]:
         report.bad("payload_unrecorded", report.entries)

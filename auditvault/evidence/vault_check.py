@@ -1,8 +1,7 @@
 """The vault from its own side: does what it holds open, is it what was recorded, and does anything lie there alone.
 
 Verifying a log goes from its headers to the contents; this goes from the contents to their headers, and so can look
-at a sample, and finds what no header leads to. Contents are opened one at a time, large ones a piece at a time, and
-forgotten.
+at a sample, and finds what no header leads to. Contents are opened one at a time and forgotten.
 
 What does not open, or is not what its record committed to, is damage: the vault does not hold. What belongs to nothing
 is reported beside it: a crash may leave a key or a subject without content, which is harmless and swept; a content that
@@ -11,10 +10,9 @@ no record leads to is not shown to anybody, and no retention would find it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
@@ -29,9 +27,11 @@ from auditvault.vault.integrity import idle_keys, sealed_identifiers
 from auditvault.vault.opening import (
     ContentDamagedError,
     ContentGoneError,
+    Examined,
     StoredObject,
-    stream_stored,
+    examine_stored,
 )
+from auditvault.vault.pieces import STRAY_PIECES
 from auditvault.vault.services import lookup_tag
 
 MOST_NAMED = 20
@@ -59,13 +59,10 @@ _ORPHANS = {
         " AND NOT EXISTS (SELECT FROM vault_subject AS s WHERE s.tenant_id = o.tenant_id"
         " AND s.subject_id = o.subject_id AND s.kind = 'tenant')"
     ),
+    "pieces_without_content": STRAY_PIECES,
     "hashes_without_content": (
         "SELECT a.object_id FROM vault_tag_alias AS a WHERE NOT EXISTS (SELECT FROM vault_object AS o"
         " WHERE o.tenant_id = a.tenant_id AND o.object_id = a.object_id)"
-    ),
-    "pieces_without_content": (
-        "SELECT DISTINCT p.object_id FROM vault_piece AS p WHERE NOT EXISTS (SELECT"
-        " FROM vault_object AS o WHERE o.tenant_id = p.tenant_id AND o.object_id = p.object_id)"
     ),
     "records_without_header": (
         "SELECT r.record_id FROM vault_record AS r WHERE NOT EXISTS (SELECT FROM traces_header AS h"
@@ -77,14 +74,6 @@ _ORPHANS = {
         " AS i WHERE i.tenant_id = s.tenant_id AND i.subject_id = s.subject_id)"
     ),
 }
-
-
-class _Read(NamedTuple):
-    """What is kept of a content that was opened."""
-
-    opening: bytes
-    digest: bytes
-
 
 Progress = Callable[[UUID, int], None]
 """Takes a tenant's id, and how many of its contents were opened."""
@@ -176,10 +165,12 @@ def _check_tenant(
             with connection.cursor() as cursor:
                 for (found_id,) in cursor.stream(query):
                     report.orphan(kind, found_id)
-    # As it is now: an erasure, or the sealing of a first content, may have come in between.
+    # A later look: an erasure, or the sealing of a first content, may have come in between. A content's pieces are read
+    # after its row, so this one is a snapshot too.
     with tenant_scope(alias, tenant_id, snapshot=True) as connection:
         _look_again(connection, report, doubts)
         _check_identifiers(connection, report, only=doubts_of_names)
+    with tenant_scope(alias, tenant_id) as connection:
         for key_id in idle_keys(connection, region=region, tenant_id=tenant_id):
             report.orphan("keys_without_content", key_id)
     return report
@@ -227,15 +218,15 @@ def _check_batch(
     gone = []
     for stored in batch:
         try:
-            read = _opened(connection, report, stored)
+            opened = _opened(connection, report, stored)
         except ContentGoneError:
             gone.append(stored.object_id)
             continue
-        if read is None:
+        if opened is None:
             report.bad("content_damaged", stored.object_id)
             continue
         report.opened += 1
-        _compare(report, stored, read, said.get(stored.record_id))
+        _compare(report, stored, opened, said.get(stored.record_id))
     return gone
 
 
@@ -263,30 +254,27 @@ def _check_identifiers(
 
 def _opened(
     connection: psycopg.Connection[Any], report: VaultReport, stored: StoredObject
-) -> _Read | None:
-    """What was read of a content that opens, or None; raises ContentGoneError where the key is gone."""
-    digest = hashlib.sha256()
+) -> Examined | None:
+    """What opens, or None; raises ContentGoneError where the key is gone."""
     try:
-        opening, chunks = stream_stored(
+        return examine_stored(
             connection=connection,
             region=report.region,
             tenant_id=report.tenant_id,
             stored=stored,
         )
-        for chunk in chunks:
-            digest.update(chunk)
     except ContentDamagedError:
         return None
-    return _Read(opening, digest.digest())
 
 
 def _compare(
     report: VaultReport,
     stored: StoredObject,
-    read: _Read,
+    opened: Examined,
     said: dict[tuple[UUID, str], bytes] | None,
 ) -> None:
-    tag = lookup_tag(region=report.region, tenant_id=report.tenant_id, content_sha256=read.digest)
+    digest = opened.sha256
+    tag = lookup_tag(region=report.region, tenant_id=report.tenant_id, content_sha256=digest)
     if tag != stored.tag:
         report.bad("tag_wrong", stored.object_id)
     if said is None:
@@ -297,7 +285,7 @@ def _compare(
         return
     try:
         verify_content_commitment(
-            commitment, opening=read.opening, role=stored.role, content_sha256=read.digest
+            commitment, opening=opened.opening, role=stored.role, content_sha256=digest
         )
     except CommitmentError:
         report.bad("commitment_wrong", stored.object_id)

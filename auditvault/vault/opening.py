@@ -6,8 +6,8 @@ that must not. Nothing is opened without the caller having asked for the subject
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -200,16 +200,25 @@ def stream_stored(
     return Streamed(content.opening, _chunks(connection, stored, content.chunks))
 
 
-def opening_of(
+class Examined(NamedTuple):
+    """What is left of a content that was opened to its end and forgotten."""
+
+    opening: bytes
+    sha256: bytes
+
+
+def examine_stored(
     *, connection: psycopg.Connection[Any], region: str, tenant_id: UUID, stored: StoredObject
-) -> bytes:
-    """The opening of an object's commitment, once all of its content has been opened. Errors as `open_stored`."""
+) -> Examined:
+    """Open one object of any size and keep nothing of it: it is there, whole. Errors as `open_stored`."""
     opening, chunks = stream_stored(
         connection=connection, region=region, tenant_id=tenant_id, stored=stored
     )
-    # The opening comes with the first frame, and says nothing about the last.
-    deque(chunks, maxlen=0)
-    return opening
+    digest = hashlib.sha256()
+    # To the end: the opening comes with the first frame, and says nothing about the last.
+    for chunk in chunks:
+        digest.update(chunk)
+    return Examined(opening, digest.digest())
 
 
 def _chunks(

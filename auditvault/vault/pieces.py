@@ -15,13 +15,21 @@ from uuid import UUID, uuid4
 import psycopg
 
 from auditvault.core.crypto.envelope import EnvelopeNotAuthenticError
-from auditvault.core.crypto.frames import SEALED_FRAME_SIZE
+from auditvault.core.crypto.frames import FRAMED_HEAD_SIZE, SEALED_FRAME_SIZE
 from auditvault.ledger.copying import Row, copy_large_rows, framed, int4, month_partition, row_start
 
 FRAMES_A_PIECE = 15
 
 PIECE_SIZE = FRAMES_A_PIECE * SEALED_FRAME_SIZE
 """Bytes of every piece but the last: 983,280."""
+
+STRAY_PIECES = (
+    "SELECT DISTINCT p.object_id FROM vault_piece AS p WHERE NOT EXISTS"  # noqa: S608  # our own words only
+    " (SELECT FROM vault_object AS o"
+    " WHERE o.tenant_id = p.tenant_id AND o.object_id = p.object_id AND o.version = p.version"
+    f" AND octet_length(o.envelope) = {FRAMED_HEAD_SIZE})"
+)
+"""Finds pieces of no object, by the id that they name: an object is framed, and its pieces are of its version."""
 
 _COLUMNS = "tenant_id, object_id, version, number, sealed"
 

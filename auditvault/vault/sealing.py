@@ -28,7 +28,7 @@ from auditvault.ledger.copying import Row, copy_into_month, framed, int4, row_st
 from auditvault.ledger.scope import region_alias
 from auditvault.vault.keyring.cache import KeyCache
 from auditvault.vault.keyring.services import Keyring
-from auditvault.vault.opening import ContentGoneError, objects_of_subject, opening_of
+from auditvault.vault.opening import ContentGoneError, examine_stored, objects_of_subject
 from auditvault.vault.pieces import piece_rows, write_pieces
 from auditvault.vault.subjects import DATA_CLASS
 
@@ -111,7 +111,7 @@ class Sealer:
             return
         for stored in objects_of_subject(connection, UUID(bytes=self.tenant_subject), wanted):
             try:
-                opening = opening_of(
+                found = examine_stored(
                     connection=connection,
                     region=self._region,
                     tenant_id=self._tenant_id,
@@ -119,7 +119,7 @@ class Sealer:
                 )
             except ContentGoneError:
                 continue  # it is sealed anew: a damaged row must not hold senders up
-            known = _Shared(stored.object_id.bytes, opening)
+            known = _Shared(stored.object_id.bytes, found.opening)
             _shared.put((*place, wanted[stored.tag]), known)
 
     def seal(

@@ -146,7 +146,7 @@ def test_an_erasure_that_comes_while_the_log_is_verified_is_no_finding(
     body = protobuf_of(chat("a prompt", user="anna"))
     headers = tenant.headers("ingest", regions=("us",))
     assert send(client, tenant, body, headers=headers).status_code == 200
-    stream_stored = payloads.stream_stored
+    examine_stored = payloads.examine_stored
     with tampering(cluster, tenant.tenant_id, "region_us") as region:
 
         def erased_meanwhile(**arguments):
@@ -155,9 +155,9 @@ def test_an_erasure_that_comes_while_the_log_is_verified_is_no_finding(
                 (tenant.tenant_id,),
             )
             stored = arguments.pop("stored")._replace(key_id=tenant.tenant_id)
-            return stream_stored(**arguments, stored=stored)
+            return examine_stored(**arguments, stored=stored)
 
-        monkeypatch.setattr(payloads, "stream_stored", erased_meanwhile)
+        monkeypatch.setattr(payloads, "examine_stored", erased_meanwhile)
         report = reports_of(tenant, with_payloads=True)["interactions"]
     assert (report.first_bad, report.payloads, report.payloads_gone) == ({}, 0, 1)
 

@@ -122,15 +122,6 @@ def test_what_a_subject_that_is_being_erased_still_has_is_no_damage(recorded, lo
         ),
         (
             (
-                "INSERT INTO vault_piece (tenant_id, object_id, version, number, sealed)"
-                " SELECT tenant_id, record_id, 1, 0, 'x' FROM vault_object"
-                " WHERE record_id = %(record)s"
-            ),
-            "pieces_without_content",
-            1,
-        ),
-        (
-            (
                 "INSERT INTO vault_record (tenant_id, record_id, subject_id)"
                 " SELECT tenant_id, object_id, subject_id FROM vault_object WHERE record_id = %(record)s"
             ),
@@ -143,6 +134,14 @@ def test_what_a_subject_that_is_being_erased_still_has_is_no_damage(recorded, lo
                 " VALUES (%(tenant)s, gen_random_uuid(), 'person', now() - interval '2 hours')"
             ),
             "subjects_without_identifier",
+            1,
+        ),
+        (
+            (
+                "INSERT INTO vault_piece SELECT tenant_id, object_id, 1, 0, 'x' FROM vault_object"
+                " WHERE record_id = %(record)s"
+            ),
+            "pieces_without_content",
             1,
         ),
         (
@@ -186,6 +185,26 @@ def test_a_large_enough_sample_meets_damage(recorded, log, forger):
         "UPDATE vault_object SET version = 2 WHERE tenant_id = %s", (recorded.tenant_id,)
     )
     assert check(recorded, sample=5).damaged["content_damaged"].count >= 1
+
+
+@pytest.fixture
+def large(client, tenant):
+    """A tenant with a content in two pieces."""
+    record(client, tenant, chat("a long story " * 100_000, user="anna"))
+    return tenant
+
+
+def test_a_large_content_is_opened_piece_by_piece(large):
+    report = check(large, region="eu")
+    assert (report.opened, report.damaged, report.orphans) == (1, {}, {})
+
+
+def test_a_large_content_without_its_last_piece_is_named(large, cluster):
+    with superuser(cluster, "region_eu") as connection:
+        connection.execute(
+            "DELETE FROM vault_piece WHERE tenant_id = %s AND number = 1", (large.tenant_id,)
+        )
+    assert kinds(check(large, region="eu").damaged) == {"content_damaged": 1}
 
 
 def test_a_vault_without_contents_holds(tenant, service):
