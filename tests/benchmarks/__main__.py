@@ -1,4 +1,4 @@
-"""`make bench`: how fast spans become durable, chained, sealed records, beside a floor, and how fast a log is verified.
+"""`make bench`: how fast spans become durable, chained, sealed records, beside a floor; log and vault by themselves.
 
 For each batch size the floor and the service take turns on one PostgreSQL, with the same bodies.
 Exit code 1: something acknowledged was lost, or the log does not verify, or a server failed. A
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from auditvault.core.errors import AuditvaultError
-from tests.benchmarks import large_log, signing, tree
+from tests.benchmarks import large_log, sealing, signing, tree
 from tests.benchmarks.processes import cpu_seconds, machine_seconds
-from tests.benchmarks.report import TARGETS, Batch, Round, log_lines, machine, table
+from tests.benchmarks.report import TARGETS, Batch, Round, log_lines, machine, table, vault_lines
 from tests.benchmarks.senders import LoadError, Run, Senders, Sent
 from tests.benchmarks.service import BenchmarkError, Instance, Servers, private_instance
 
@@ -131,6 +131,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             report |= _measure_ingest(instance, options)
         if options.part in ("log", "all"):
             report["log"] = _measure_log(instance, options)
+        if options.part in ("vault", "all"):
+            large = json.loads(instance.run_module("tests.benchmarks.large_content"))
+            report["vault"] = sealing.measure() | {"large": large}
     return report
 
 
@@ -188,6 +191,8 @@ def main() -> int:
         print(table(report), file=sys.stderr)
     if "log" in report:
         print(log_lines(report["log"]), file=sys.stderr)
+    if "vault" in report:
+        print(vault_lines(report["vault"]), file=sys.stderr)
     text = json.dumps(report, indent=1) + "\n"
     if options.json:
         options.json.write_text(text)
@@ -200,9 +205,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
         "--part",
-        choices=("all", "ingest", "log"),
+        choices=("all", "ingest", "log", "vault"),
         default="all",
-        help="ingest: spans beside a floor; log: chain and tree, proofs, what signing costs",
+        help="ingest: spans beside a floor; log: chain and tree, proofs, what signing costs;"
+        " vault: sealing and opening beside the primitives, 100 MB, wrapping keys anew",
     )
     parser.add_argument("--quick", action="store_true", help="one round of 2 s each")
     parser.add_argument("--seconds", type=float, help="length of a round (default: 5)")

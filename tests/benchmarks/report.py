@@ -122,6 +122,26 @@ def log_lines(log: Mapping[str, Any]) -> str:
     )
 
 
+def vault_lines(vault: Mapping[str, Any]) -> str:
+    """The figures of the vault's part that matter, in lines of text."""
+    lines = [
+        f"{name} {vault['size_bytes']} bytes: {vault[name]['us']} us, {vault[name]['ratio']} x the bare"
+        f" primitives' {vault[name]['primitives_us']} (target {vault['target_ratio']})"
+        for name in ("seal", "open")
+    ]
+    rewrap, large = vault["rewrap"], vault["large"]
+    lines.append(
+        f"keys wrapped anew: {rewrap['per_cpu_second']:,} a CPU second (target {rewrap['target']:,})"
+    )
+    lines += [
+        f"{name} {large['size_bytes'] // 10**6} MB: {large[name]['extra_bytes'] / 2**20:.1f} MiB extra"
+        f" (target {large['target_bytes'] // 2**20}), {large[name]['seconds']} s,"
+        f" CPU {large[name]['cpu_seconds']} s"
+        for name in ("seal", "open")
+    ]
+    return "\n".join(lines)
+
+
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
 

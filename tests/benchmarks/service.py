@@ -167,6 +167,10 @@ class Instance:
             raise BenchmarkError(f"the log does not verify: {report}")
         return time.monotonic() - began
 
+    def run_module(self, module: str) -> str:
+        """Run a module in a process that may seal and open contents; returns what it printed."""
+        return self._python("operator", "-m", module)
+
     def _spec(self, name: str) -> ChildSpec:
         (spec,) = (child for child in AUDITVAULT.children(self._cluster.site) if child.name == name)
         argv = list(spec.argv)
@@ -188,13 +192,16 @@ class Instance:
         return app_url.replace(f"/region_{REGION}?", f"/{_FLOOR_DATABASE}?")
 
     def _django(self, purpose: Purpose, *words: str) -> str:
+        return self._python(purpose, "-m", "django", *words)
+
+    def _python(self, purpose: Purpose, *words: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "django", *words],
+            [sys.executable, "-W", "ignore", *words],
             env=self._cluster.environment(purpose),
             cwd=project_root(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            raise BenchmarkError(f"{' '.join(words[:2])} failed:\n{done.stdout}{done.stderr}")
+            raise BenchmarkError(f"{' '.join(words[1:4])} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
 
