@@ -33,6 +33,8 @@ INSTALLED_APPS = [
     "auditvault.ledger.admin",
     "auditvault.vault",
     "auditvault.vault.keyring",
+    "auditvault.vault.keyring.holds",
+    "auditvault.vault.erasures",
     "auditvault.traces",
     "auditvault.access",
     "auditvault.access.events",
@@ -86,11 +88,14 @@ def _database(variable: str) -> dict[str, Any]:
 
 DATABASES: dict[str, dict[str, Any]] = {"default": _database("AUDITVAULT_CONTROL_URL")}
 ROOT_KEY_FILES: dict[str, str] = {}
+# Outside every database's backups: what was erased, and must stay so after a restore.
+ERASURE_LEDGER_DIRS: dict[str, str] = {}
 for _region in REGIONS:
     _upper = _region.upper()
     DATABASES[f"region_{_region}"] = _database(f"AUDITVAULT_REGION_{_upper}_URL")
     DATABASES[f"keys_{_region}"] = _database(f"AUDITVAULT_KEYS_{_upper}_URL")
     ROOT_KEY_FILES[_region] = env.text(f"AUDITVAULT_ROOT_KEY_{_upper}_FILE", "")
+    ERASURE_LEDGER_DIRS[_region] = env.text(f"AUDITVAULT_ERASURE_LEDGER_{_upper}_DIR", "")
     # Only the processes that sweep and sign are given these.
     for _alias, _name in {
         f"retention_{_region}": f"AUDITVAULT_RETENTION_{_upper}_URL",
@@ -113,6 +118,11 @@ SIGNER_KEY_FILE = env.text("AUDITVAULT_SIGNER_KEY_FILE", "")
 # Further keys, of either algorithm: each signs once it is announced (docs/howto/rotate-the-signing-key.md).
 SIGNER_MORE_KEY_FILES = env.names("AUDITVAULT_SIGNER_MORE_KEY_FILES")
 SIGNER_STATE_FILE = env.text("AUDITVAULT_SIGNER_STATE_FILE", "")
+
+# --- Erasure ledger --------------------------------------------------------------------------------------
+# The private key is for processes that erase; the public ones, of which one must have signed, for all.
+ERASURE_KEY_FILE = env.text("AUDITVAULT_ERASURE_KEY_FILE", "")
+ERASURE_VKEYS_FILE = env.text("AUDITVAULT_ERASURE_VKEYS_FILE", "")
 
 # --- Witnesses -------------------------------------------------------------------------------------------
 # A C2SP tlog-policy file: whom to ask, and how many of whom are needed. Nobody is asked where none is named.

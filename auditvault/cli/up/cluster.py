@@ -65,6 +65,7 @@ class Cluster:
                 broker_url = stack.enter_context(broker).url
             secrets = SecretStore(self._home.secrets, may_create=True)
             secrets.ensure(regions=self._regions, new_regions=(), log_host="localhost")
+            self._home.make_erasure_ledgers(self._regions)
             urls = provision(dsn, regions=self._regions, passwords=secrets.role_passwords())
             self._site = Site(
                 home=self._home.path,

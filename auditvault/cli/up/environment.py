@@ -64,8 +64,13 @@ def child_environment(
         for region in served:
             key_file = secrets.root_key_file(region)
             environment[f"AUDITVAULT_ROOT_KEY_{region.upper()}_FILE"] = str(key_file)
+            ledger = Home(path=site.home).erasure_ledger / region
+            environment[f"AUDITVAULT_ERASURE_LEDGER_{region.upper()}_DIR"] = str(ledger)
+        environment["AUDITVAULT_ERASURE_VKEYS_FILE"] = str(secrets.erasure_vkeys_file)
     if purpose in {"web", "worker", "beat", "operator"}:
         environment["AUDITVAULT_BROKER_URL"] = site.broker_url
+    if purpose in {"worker", "operator"}:
+        environment["AUDITVAULT_ERASURE_KEY_FILE"] = str(secrets.erasure_key_file)
     if purpose == "worker":
         environment |= {name: value for name, value in inherited.items() if _CLOUD.fullmatch(name)}
     if purpose == "signer":

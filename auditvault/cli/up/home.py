@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,11 @@ class Home:
         return self.path / "signer"
 
     @property
+    def erasure_ledger(self) -> Path:
+        """The erasure ledgers, one directory a region, 0700. Backups of the databases leave it out."""
+        return self.path / "erasure_ledger"
+
+    @property
     def static(self) -> Path:
         """Collected static files, none with `settings.dev`."""
         return self.path / "static"
@@ -102,8 +107,13 @@ class Home:
         if os.geteuid() == 0:
             # The servers run as another user: it may pass through, but neither list nor read.
             self.path.chmod(self.path.stat().st_mode & 0o7777 | _TRAVERSE)
-        for directory in (self.secrets, self.logs, self.signer, self.static):
+        for directory in (self.secrets, self.logs, self.signer, self.erasure_ledger, self.static):
             make_directory(directory)
+
+    def make_erasure_ledgers(self, regions: Iterable[str]) -> None:
+        """A directory for each region's erasure ledger; one that was lost is found by its head. Raises StorageError."""
+        for region in regions:
+            make_directory(self.erasure_ledger / region)
 
     @contextmanager
     def locked(self) -> Iterator[Callable[[str], None]]:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from auditvault.cli.up.files import write_private
 from auditvault.cli.up.provision import ROLES, Role
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.tlog.erasure_ledger import ledger_name
 from auditvault.core.tlog.log_key import ED25519, LogKey
 
 
@@ -56,6 +57,16 @@ class SecretStore:
         """The public halves of the signer's keys, retired ones included, one C2SP vkey a line."""
         return self._directory / "log_vkeys"
 
+    @property
+    def erasure_key_file(self) -> Path:
+        """The Ed25519 key that signs the erasure ledgers, PEM of PKCS#8."""
+        return self._directory / "erasure_ledger.pem"
+
+    @property
+    def erasure_vkeys_file(self) -> Path:
+        """Its public half, as a C2SP vkey; earlier ones stay."""
+        return self._directory / "erasure_vkeys"
+
     def root_key_file(self, region: str) -> Path:
         """The region's root key: 32 bytes as hex."""
         return self._directory / f"root_key_{region}"
@@ -84,6 +95,7 @@ class SecretStore:
         first = LogKey(algorithm=ED25519, public_key=_public_key(pem, self.signer_key_file))
         keys = dict.fromkeys((first, *self._known_keys()))  # announced ones stay
         write_private(self.vkeys_file, "".join(f"{key.vkey(log_host)}\n" for key in keys))
+        self._ensure_erasure_key(log_host)
 
     def trust_file_content(self, *, regions: Sequence[str], log_host: str) -> str:
         """A trust file (docs/spec/receipt.md section 2) for this instance's logs.
@@ -96,16 +108,26 @@ class SecretStore:
             | {"public_key": key.encoded(), "origins": origins}
             for key in self._known_keys()
         ]
+        logs += [
+            {
+                "public_key": key.encoded(),
+                "origins": [ledger_name(log_host, region) for region in regions],
+            }
+            for key in _vkeys_in(self.erasure_vkeys_file)
+        ]
         return json.dumps({"logs": logs}, indent=2) + "\n"
 
     def _known_keys(self) -> list[LogKey]:
-        try:
-            lines = self.vkeys_file.read_text().splitlines()
-            return [LogKey.from_vkey(line)[1] for line in lines if line.strip()]
-        except FileNotFoundError:
-            return []
-        except (OSError, AuditvaultError) as error:
-            raise SecretError(f"{self.vkeys_file} holds something that is no vkey") from error
+        return _vkeys_in(self.vkeys_file)
+
+    def _ensure_erasure_key(self, log_host: str) -> None:
+        """An instance from before there was one gets it now; one that had it must still have it."""
+        known = _vkeys_in(self.erasure_vkeys_file)
+        path = self.erasure_key_file
+        pem = self._read_or_make(path, _new_signer_key, may_create=self._may_create or not known)
+        first = LogKey(algorithm=ED25519, public_key=_public_key(pem, path))
+        keys = dict.fromkeys((first, *known))
+        write_private(self.erasure_vkeys_file, "".join(f"{key.vkey(log_host)}\n" for key in keys))
 
     def _password(self, name: str) -> str:
         return self._read_or_make(self._directory / name, lambda: secrets.token_urlsafe(32))
@@ -129,6 +151,16 @@ class SecretStore:
         content = make()
         write_private(path, content + "\n")
         return content
+
+
+def _vkeys_in(path: Path) -> list[LogKey]:
+    try:
+        lines = path.read_text().splitlines()
+        return [LogKey.from_vkey(line)[1] for line in lines if line.strip()]
+    except FileNotFoundError:
+        return []
+    except (OSError, AuditvaultError) as error:
+        raise SecretError(f"{path} holds something that is no vkey") from error
 
 
 def _new_signer_key() -> str:

@@ -143,6 +143,7 @@ class _Session:
             new_regions=[region for region in regions if region not in known],
             log_host=self._options.log_host,
         )
+        self._home.make_erasure_ledgers(regions)
         trust = store.trust_file_content(regions=regions, log_host=self._options.log_host)
         write_private(self._home.path / "trust.json", trust)
         return store

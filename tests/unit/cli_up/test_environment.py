@@ -77,6 +77,12 @@ def test_a_process_that_opens_no_payload_is_told_no_root_key(purpose):
     assert not any("ROOT_KEY" in name for name in environment(purpose))
 
 
+@pytest.mark.parametrize("purpose", ["web", "beat", "signer", "owner"])
+def test_who_does_not_erase_never_sees_the_key_of_the_erasure_ledgers(purpose):
+    assert "AUDITVAULT_ERASURE_KEY_FILE" not in environment(purpose)
+    assert "AUDITVAULT_ERASURE_KEY_FILE" in environment("worker")
+
+
 def test_a_worker_knows_its_own_region_only():
     found = environment("worker", regions=("eu",))
 

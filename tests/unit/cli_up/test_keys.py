@@ -142,7 +142,10 @@ def test_the_trust_file_names_the_logs_of_the_regions(directory):
         store(directory).trust_file_content(regions=("eu", "us"), log_host="log.example")
     )
 
-    assert [log["origins"] for log in trust["logs"]] == [["log.example/eu/*", "log.example/us/*"]]
+    assert [log["origins"] for log in trust["logs"]] == [
+        ["log.example/eu/*", "log.example/us/*"],
+        ["log.example/eu/ledger/erasures", "log.example/us/ledger/erasures"],
+    ]
 
 
 def test_a_signer_key_of_another_kind_is_refused(directory):
@@ -151,3 +154,28 @@ def test_a_signer_key_of_another_kind_is_refused(directory):
 
     with pytest.raises(SecretError, match=r"signer\.pem"):
         ensure(store(directory, may_create=False))
+
+
+def test_an_instance_from_before_erasure_ledgers_gets_their_key(directory):
+    ensure(store(directory))
+    for name in ("erasure_ledger.pem", "erasure_vkeys"):
+        (directory / name).unlink()
+
+    ensure(store(directory, may_create=False))
+
+    assert store(directory).erasure_key_file.exists()
+
+
+def test_a_lost_key_of_the_erasure_ledgers_is_not_made_anew(directory):
+    ensure(store(directory))
+    (directory / "erasure_ledger.pem").unlink()
+
+    with pytest.raises(SecretError, match="erasure_ledger"):
+        ensure(store(directory, may_create=False))
+
+
+def test_the_erasure_ledgers_have_a_key_of_their_own(directory):
+    ensure(store(directory))
+    made = store(directory)
+    keys = {path.read_text() for path in (made.vkeys_file, made.erasure_vkeys_file)}
+    assert len(keys) == 2
