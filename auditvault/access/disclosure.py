@@ -23,6 +23,7 @@ from auditvault.core.policy.access import (
     role_for,
 )
 from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.vault.erasures.pending import refuse_while_restore_pending
 from auditvault.vault.opening import ContentGoneError, StoredObject, objects_by_tag, open_stored
 from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import SubjectErasedError, refuse_unless_readable
@@ -74,6 +75,7 @@ def resolve(
         AccessNotRecordedError: the access log could not be written.
         ContentHashError: no hash.
         ContentTooLargeError: a content is larger than an answer holds; the look is recorded all the same.
+        RestorePendingError: the region was restored; nothing is looked for.
         ContentNotFoundError: nothing there, or nothing readable any more; the look is recorded all the same.
     """
     tag = _tag(region, credential.tenant_id, look.content_hash)
@@ -92,6 +94,7 @@ def resolve(
         record_act(region=region, tenant_id=credential.tenant_id, act=refusal, now=now)
         raise
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        refuse_while_restore_pending(connection, region)
         found = objects_by_tag(connection, tag, MAX_OBJECTS)
     granted = RecordedAct(
         actor=credential.actor,
@@ -118,11 +121,10 @@ def _open_all(region: str, tenant_id: UUID, found: list[StoredObject]) -> list[R
     for stored in found:
         # One snapshot for the subject's state and a large content's pieces.
         with tenant_scope(region_alias(region), tenant_id, snapshot=True) as connection:
+            permit = refuse_while_restore_pending(connection, region)
             try:
                 refuse_unless_readable(connection, [stored.subject_id])
-                opened = open_stored(
-                    connection=connection, region=region, tenant_id=tenant_id, stored=stored
-                )
+                opened = open_stored(permit=permit, tenant_id=tenant_id, stored=stored)
             except (SubjectErasedError, ContentGoneError):
                 continue
         revealed.append(

@@ -24,6 +24,7 @@ from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import Located, locate
 from auditvault.traces.selectors import Found, Search, SpanNode, header_of, search, trace
+from auditvault.vault.erasures.pending import refuse_while_restore_pending
 from auditvault.vault.opening import records_of_subject
 from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import Identifier, identifier_tag, subject_named
@@ -59,6 +60,9 @@ def find_headers(
     }
     details |= {f"{kind}_tag": tag.hex() for kind, tag in tags.items()}
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        if tags:
+            # Who was erased may have a name again.
+            refuse_while_restore_pending(connection, region)
         for kind, tag in tags.items():
             subject = subject_named(connection, kind, tag)
             records = (

@@ -17,6 +17,7 @@ from auditvault.api.problems import UNAVAILABLE, headers_for
 from auditvault.api.time_figures import time_figures
 from auditvault.evidence.jobs import last_runs
 from auditvault.evidence.witnesses import JOB_NAME as WITNESS_JOB
+from auditvault.vault.erasures.pending import restore_pending_reason
 
 
 def healthz(_request: HttpRequest) -> HttpResponse:
@@ -25,8 +26,9 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Every database this process needs answers, and the logs are witnessed as the policy says; 503 otherwise."""
-    checks = dict(_database_checks()) | dict(_witness_checks(datetime.now(UTC)))
+    """Every database answers, no region waits after a restore, the logs are witnessed as the policy says; or 503."""
+    checks = dict(_database_checks()) | dict(_restore_checks())
+    checks |= dict(_witness_checks(datetime.now(UTC)))
     ready = all(value == "ok" for value in checks.values())
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     body = {"ready": ready, "checks": checks}
@@ -43,6 +45,16 @@ def _database_checks() -> Iterator[tuple[str, str]]:
             yield alias, "ok"
         except UNAVAILABLE:
             yield alias, "unavailable"
+
+
+def _restore_checks() -> Iterator[tuple[str, str]]:
+    """A word of why a region is pending; nothing where a database is away, whose own check says so."""
+    for region in settings.REGIONS:
+        try:
+            reason = restore_pending_reason(region)
+        except UNAVAILABLE:
+            continue
+        yield f"restore_{region}", f"restore_pending: {reason}" if reason else "ok"
 
 
 def _witness_checks(now: datetime) -> Iterator[tuple[str, str]]:
@@ -81,7 +93,13 @@ class _Figures:
             "Age of the newest checkpoint of the log that has waited longest for one.",
             labels=["region"],
         )
+        pending = GaugeMetricFamily(
+            "auditvault_restore_pending",
+            "1 where the region was restored and its erasure ledger was not gone through again.",
+            labels=["region"],
+        )
         for region in settings.REGIONS:
+            pending.add_metric([region], float(restore_pending_reason(region) is not None))
             with connections[f"region_{region}"].cursor() as cursor:
                 cursor.execute("SELECT kind, size FROM ledger_sizes()")
                 for kind, entries in cursor.fetchall():
@@ -93,7 +111,7 @@ class _Figures:
             for run in last_runs(region):
                 ok.add_metric([region, run.name], float(run.outcome == "ok"))
                 finished.add_metric([region, run.name], run.finished_at.timestamp())
-        yield from (size, unsigned, ok, finished)
+        yield from (size, unsigned, pending, ok, finished)
         yield from time_figures(settings.REGIONS)
 
 

@@ -26,6 +26,7 @@ _STATUS = {
     "access_not_recorded": HTTPStatus.SERVICE_UNAVAILABLE,
     "region_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "key_provider_failed": HTTPStatus.SERVICE_UNAVAILABLE,
+    "restore_pending": HTTPStatus.SERVICE_UNAVAILABLE,
     "concurrent_repeat": HTTPStatus.SERVICE_UNAVAILABLE,
     "content_not_found": HTTPStatus.NOT_FOUND,
     "trace_not_found": HTTPStatus.NOT_FOUND,

@@ -25,6 +25,7 @@ from auditvault.evidence.verification_headers import Committed
 from auditvault.evidence.verification_report import Report
 from auditvault.ledger.logs import LogRef
 from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.vault.erasures.pending import refuse_while_restore_pending
 from auditvault.vault.opening import (
     ContentDamagedError,
     ContentGoneError,
@@ -81,6 +82,8 @@ class PayloadCheck:
     def __init__(
         self, region: str, log: LogRef, connection: psycopg.Connection[Any], report: Report
     ) -> None:
+        # Raises RestorePendingError: what was erased may lie there again.
+        self._permit = refuse_while_restore_pending(connection, region)
         self._region = region
         self._log = log
         self._connection = connection
@@ -116,6 +119,7 @@ class PayloadCheck:
             with tenant_scope(
                 region_alias(self._region), self._log.tenant_id, snapshot=True
             ) as connection:
+                self._permit = refuse_while_restore_pending(connection, self._region)
                 self._look(connection, doubts, is_last=True)
 
     def _look(
@@ -128,7 +132,7 @@ class PayloadCheck:
 
         def check(found: Found) -> None:
             stored, _, named = found
-            holds = self._check(connection, found, is_last=is_last)
+            holds = self._check(found, is_last=is_last)
             if holds and all(item.record_id != stored.record_id for item in named):
                 # The envelope has been looked at: what is kept is small.
                 elsewhere.append((stored._replace(envelope=b""), named))
@@ -147,7 +151,7 @@ class PayloadCheck:
         self._report.payloads_gone += sum(map(len, missing.values()))
         self._check_sealed_by(connection, elsewhere)
 
-    def _check(self, connection: psycopg.Connection[Any], found: Found, *, is_last: bool) -> bool:
+    def _check(self, found: Found, *, is_last: bool) -> bool:
         """Check one object for everything that names it; returns whether nothing was found."""
         stored, state, named = found
         if state in _ERASED_STATES:
@@ -155,10 +159,7 @@ class PayloadCheck:
             return False
         try:
             examined = examine_stored(
-                connection=connection,
-                region=self._region,
-                tenant_id=self._log.tenant_id,
-                stored=stored,
+                permit=self._permit, tenant_id=self._log.tenant_id, stored=stored
             )
         except ContentDamagedError:
             return self._damaged(named)

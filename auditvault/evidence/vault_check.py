@@ -23,6 +23,7 @@ from auditvault.evidence.payloads import contents_named
 from auditvault.ledger.admin.services import OPERATOR
 from auditvault.ledger.logs import region_logs
 from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.vault.erasures.pending import Permit, refuse_while_restore_pending
 from auditvault.vault.integrity import idle_keys, sealed_identifiers
 from auditvault.vault.opening import (
     ContentDamagedError,
@@ -156,11 +157,12 @@ def _check_tenant(
     doubts: list[UUID] = []
     alias = region_alias(region)
     with tenant_scope(alias, tenant_id, snapshot=True) as connection:
+        permit = refuse_while_restore_pending(connection, region)
         for batch in _sampled(connection, sample) if sample is not None else _all(connection):
-            doubts += _check_batch(connection, report, batch)
+            doubts += _check_batch(permit, report, batch)
             if progress is not None:
                 progress(tenant_id, report.opened)
-        doubts_of_names = _check_identifiers(connection, report)
+        doubts_of_names = _check_identifiers(permit, report)
         for kind, query in _ORPHANS.items():
             with connection.cursor() as cursor:
                 for (found_id,) in cursor.stream(query):
@@ -168,8 +170,9 @@ def _check_tenant(
     # A later look: an erasure, or the sealing of a first content, may have come in between. A content's pieces are read
     # after its row, so this one is a snapshot too.
     with tenant_scope(alias, tenant_id, snapshot=True) as connection:
-        _look_again(connection, report, doubts)
-        _check_identifiers(connection, report, only=doubts_of_names)
+        permit = refuse_while_restore_pending(connection, region)
+        _look_again(permit, report, doubts)
+        _check_identifiers(permit, report, only=doubts_of_names)
     with tenant_scope(alias, tenant_id) as connection:
         for key_id in idle_keys(connection, region=region, tenant_id=tenant_id):
             report.orphan("keys_without_content", key_id)
@@ -210,15 +213,13 @@ def _objects(connection: psycopg.Connection[Any], after: UUID, limit: int) -> li
     return [StoredObject(*row[:7], *(bytes(part) for part in row[7:])) for row in rows]
 
 
-def _check_batch(
-    connection: psycopg.Connection[Any], report: VaultReport, batch: Sequence[StoredObject]
-) -> list[UUID]:
+def _check_batch(permit: Permit, report: VaultReport, batch: Sequence[StoredObject]) -> list[UUID]:
     """Check contents against the headers of their records; returns those whose key is gone."""
-    said = _said(connection, {stored.record_id for stored in batch})
+    said = _said(permit.connection, {stored.record_id for stored in batch})
     gone = []
     for stored in batch:
         try:
-            opened = _opened(connection, report, stored)
+            opened = _opened(permit, report, stored)
         except ContentGoneError:
             gone.append(stored.object_id)
             continue
@@ -231,18 +232,18 @@ def _check_batch(
 
 
 def _check_identifiers(
-    connection: psycopg.Connection[Any], report: VaultReport, *, only: set[UUID] | None = None
+    permit: Permit, report: VaultReport, *, only: set[UUID] | None = None
 ) -> set[UUID]:
     """Open every identifier, or these once more; returns those whose key is gone at the first look."""
     gone: set[UUID] = set()
     if only == set():
         return gone
-    for stored in sealed_identifiers(connection):
+    for stored in sealed_identifiers(permit.connection):
         if only is not None and stored.object_id not in only:
             continue
         report.identifiers += only is None
         try:
-            if _opened(connection, report, stored) is None:
+            if _opened(permit, report, stored) is None:
                 report.bad("identifier_damaged", stored.object_id)
         except ContentGoneError:
             if only is None:
@@ -252,17 +253,10 @@ def _check_identifiers(
     return gone
 
 
-def _opened(
-    connection: psycopg.Connection[Any], report: VaultReport, stored: StoredObject
-) -> Examined | None:
+def _opened(permit: Permit, report: VaultReport, stored: StoredObject) -> Examined | None:
     """What opens, or None; raises ContentGoneError where the key is gone."""
     try:
-        return examine_stored(
-            connection=connection,
-            region=report.region,
-            tenant_id=report.tenant_id,
-            stored=stored,
-        )
+        return examine_stored(permit=permit, tenant_id=report.tenant_id, stored=stored)
     except ContentDamagedError:
         return None
 
@@ -312,17 +306,15 @@ def _commitments(header: bytes) -> Iterator[tuple[tuple[UUID, str], bytes]]:
         return
 
 
-def _look_again(
-    connection: psycopg.Connection[Any], report: VaultReport, doubts: Sequence[UUID]
-) -> None:
+def _look_again(permit: Permit, report: VaultReport, doubts: Sequence[UUID]) -> None:
     """A content whose key is gone is damage if its subject still lives."""
     for start in range(0, len(doubts), _BATCH):
-        rows = connection.execute(
+        rows = permit.connection.execute(
             f"{_LIVING} AND object_id = ANY(%s)", (list(doubts[start : start + _BATCH]),)
         ).fetchall()
         for row in rows:
             stored = StoredObject(*row[:7], *(bytes(part) for part in row[7:]))
             try:
-                _opened(connection, report, stored)
+                _opened(permit, report, stored)
             except ContentGoneError:
                 report.bad("key_missing", stored.object_id)

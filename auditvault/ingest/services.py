@@ -19,7 +19,8 @@ gives up its transaction and starts again at step 1.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -48,6 +49,7 @@ from auditvault.traces.services import (
     stored_revisions,
     write_headers,
 )
+from auditvault.vault.erasures.pending import SEALERS_LOCK, refuse_while_restore_pending
 from auditvault.vault.opening import tags_of
 from auditvault.vault.sealing import Sealer
 from auditvault.vault.services import lookup_tag, make_sealer
@@ -102,6 +104,7 @@ def ingest(
 
     Raises:
         ConcurrentRepeatError: the same spans kept arriving at the same time.
+        RestorePendingError: the region was restored; the sender may try again.
     """
     # Record ids carry milliseconds: the instant is cut to what can be read back from them.
     at = instant_of(uuid7(received_at))
@@ -120,13 +123,29 @@ def _ingest_once(
     naming, chosen = _named(region, tenant_id, interactions, at)
     # Made once, in a transaction of its own, and remembered: it must not be missing inside the next one.
     tenant_subject(region=region, tenant_id=tenant_id, at=at)
-    with tenant_scope(region_alias(region), tenant_id, keep_plans=True) as connection:
+    with _sealing(region, tenant_id) as connection:
         naming.look_up(connection)
         if not naming.is_missing_any():
             return _record(connection, region, log, naming, chosen, source, interactions, at)
     naming.make_missing()
-    with tenant_scope(region_alias(region), tenant_id, keep_plans=True) as connection:
+    with _sealing(region, tenant_id) as connection:
+        naming.look_up(connection)
+        if naming.is_missing_any():
+            raise _RepeatedMeanwhileError  # somebody was erased in between: they are new
         return _record(connection, region, log, naming, chosen, source, interactions, at)
+
+
+@contextmanager
+def _sealing(region: str, tenant_id: UUID) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction in which nobody whom it looks up is erased, of a region that takes contents in.
+
+    Raises RestorePendingError: what came back with an older backup is erased again, and would take with it what was
+    recorded for the same person meanwhile.
+    """
+    alias = region_alias(region)
+    with tenant_scope(alias, tenant_id, keep_plans=True, sharing=SEALERS_LOCK) as connection:
+        refuse_while_restore_pending(connection, region)
+        yield connection
 
 
 def _record(

@@ -23,6 +23,7 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.ledger.statements import forget_statements
 
 _SNAPSHOT = re.compile(r"[0-9A-F-]+")
+_LOCK = re.compile(r"[a-z_]+")
 
 
 class RegionUnavailableError(AuditvaultError):
@@ -52,6 +53,7 @@ def tenant_scope(
     snapshot: bool = False,
     as_of: str = "",
     keep_plans: bool = False,
+    sharing: str = "",
 ) -> Iterator[psycopg.Connection[Any]]:
     """Open a transaction on `alias` in which only the rows of `tenant_id` are visible.
 
@@ -59,13 +61,14 @@ def tenant_scope(
     transaction, so a kept connection never carries a tenant over. With `snapshot`, the whole transaction sees
     the database as it was when it began; with `as_of`, as it was when `shared_snapshot` gave that name out. With
     `keep_plans`, prepared statements are planned once and not for each value: for statements that look up by key,
-    where planning costs more than the look. Scopes do not nest: hand the connection on.
+    where planning costs more than the look. With `sharing`, the transaction holds the tenant's advisory lock of that
+    name with others, from before its first look until its end. Scopes do not nest: hand the connection on.
     """
     raw: psycopg.Connection[Any] | None = None
     try:
         with transaction.atomic(using=alias, durable=True):
             raw = driver_connection(connections[alias])
-            _begin(raw, tenant_id, snapshot=snapshot, as_of=as_of, keep_plans=keep_plans)
+            _begin(raw, tenant_id, snapshot, as_of, keep_plans, sharing)
             yield raw
     except BaseException:
         if raw is not None:
@@ -74,20 +77,33 @@ def tenant_scope(
 
 
 def _begin(
-    raw: psycopg.Connection[Any], tenant_id: UUID, *, snapshot: bool, as_of: str, keep_plans: bool
+    raw: psycopg.Connection[Any],
+    tenant_id: UUID,
+    snapshot: bool,  # noqa: FBT001  # as `tenant_scope` was asked
+    as_of: str,
+    keep_plans: bool,  # noqa: FBT001
+    sharing: str,
 ) -> None:
     """BEGIN and the tenant in one message: a request waits for the server a dozen times, and this saves one.
 
-    SET takes no parameters. What is written into it is a UUID's text and a snapshot's name, which are nobody's values.
+    SET takes no parameters. What is written into it is a UUID's text, a snapshot's name and a lock's, which are
+    nobody's values. The lock comes first: what is looked at afterwards is what stands while it is held.
     """
     isolation = "ISOLATION LEVEL REPEATABLE READ" if snapshot or as_of else ""
     if as_of:
         if not _SNAPSHOT.fullmatch(as_of):
             raise ValueError("not the name of a snapshot")
         isolation += f"; SET TRANSACTION SNAPSHOT '{as_of}'"
+    if sharing and not _LOCK.fullmatch(sharing):
+        raise ValueError("not the name of a lock")
+    named = f"'{UUID(bytes=tenant_id.bytes)}'"
+    lock = (
+        f"SELECT pg_advisory_xact_lock_shared(hashtext('{sharing}'), hashtext({named})); "
+        if sharing
+        else ""
+    )
     plans = "; SET LOCAL plan_cache_mode = force_generic_plan" if keep_plans else ""
-    tenant = f"SET LOCAL auditvault.tenant_id = '{UUID(bytes=tenant_id.bytes)}'"
-    command = f"BEGIN {isolation}; {tenant}{plans}"
+    command = f"BEGIN {isolation}; {lock}SET LOCAL auditvault.tenant_id = {named}{plans}"
     result = raw.pgconn.exec_(command.encode("ascii"))
     if result.status != ExecStatus.COMMAND_OK:
         raise error_from_result(result, encoding=raw.info.encoding)
@@ -118,6 +134,17 @@ def usable_connection(alias: str) -> psycopg.Connection[Any]:
     wrapper.close_if_health_check_failed()
     wrapper.ensure_connection()
     return driver_connection(wrapper)
+
+
+def retention_connection(region: str, *, keys: bool = False) -> psycopg.Connection[Any]:
+    """The retention role's connection to the region's database or keyring, outside a transaction.
+
+    Raises RegionUnavailableError where this process was not given its credentials.
+    """
+    alias = f"keys_retention_{region}" if keys else f"retention_{region}"
+    if alias not in settings.DATABASES:
+        raise RegionUnavailableError("This process was not given the retention role's credentials.")
+    return usable_connection(alias)
 
 
 def driver_connection(wrapper: BaseDatabaseWrapper) -> psycopg.Connection[Any]:

@@ -23,6 +23,7 @@ from auditvault.core.crypto.envelope import (
 from auditvault.core.crypto.frames import is_framed, open_framed_object
 from auditvault.core.crypto.keywrap import CryptoContextError, WrapError, WrapKey
 from auditvault.core.errors import AuditvaultError
+from auditvault.vault.erasures.pending import Permit
 from auditvault.vault.keyring.services import KeyDamagedError, KeyDestroyedError, keyring
 from auditvault.vault.pieces import read_pieces
 
@@ -150,10 +151,8 @@ def is_large(stored: StoredObject) -> bool:
     return is_framed(stored.envelope)
 
 
-def open_stored(
-    *, connection: psycopg.Connection[Any], region: str, tenant_id: UUID, stored: StoredObject
-) -> Opened:
-    """Open one object whole. The caller has checked the subject's state in the same transaction.
+def open_stored(*, permit: Permit, tenant_id: UUID, stored: StoredObject) -> Opened:
+    """Open one object whole. In the same transaction the caller got the permit and checked the subject's state.
 
     Raises:
         ContentGoneError: its key is gone.
@@ -161,10 +160,8 @@ def open_stored(
         ContentTooLargeError: it is over MAX_OPENED_SIZE.
     """
     if not is_large(stored):
-        return _open_whole(region, tenant_id, stored)
-    streamed = stream_stored(
-        connection=connection, region=region, tenant_id=tenant_id, stored=stored
-    )
+        return _open_whole(permit.region, tenant_id, stored)
+    streamed = stream_stored(permit=permit, tenant_id=tenant_id, stored=stored)
     content = bytearray()
     for chunk in streamed.chunks:
         content += chunk
@@ -173,13 +170,12 @@ def open_stored(
     return Opened(bytes(content), streamed.opening)
 
 
-def stream_stored(
-    *, connection: psycopg.Connection[Any], region: str, tenant_id: UUID, stored: StoredObject
-) -> Streamed:
+def stream_stored(*, permit: Permit, tenant_id: UUID, stored: StoredObject) -> Streamed:
     """Open one object of any size, in chunks; memory for a piece is enough. Errors as `open_stored`.
 
     They may come while the chunks are read, which must be inside the caller's transaction.
     """
+    region, connection = permit.region, permit.connection
     if not is_large(stored):
         opened = _open_whole(region, tenant_id, stored)
         return Streamed(opened.opening, iter((opened.content,)))
@@ -207,13 +203,9 @@ class Examined(NamedTuple):
     sha256: bytes
 
 
-def examine_stored(
-    *, connection: psycopg.Connection[Any], region: str, tenant_id: UUID, stored: StoredObject
-) -> Examined:
+def examine_stored(*, permit: Permit, tenant_id: UUID, stored: StoredObject) -> Examined:
     """Open one object of any size and keep nothing of it: it is there, whole. Errors as `open_stored`."""
-    opening, chunks = stream_stored(
-        connection=connection, region=region, tenant_id=tenant_id, stored=stored
-    )
+    opening, chunks = stream_stored(permit=permit, tenant_id=tenant_id, stored=stored)
     digest = hashlib.sha256()
     # To the end: the opening comes with the first frame, and says nothing about the last.
     for chunk in chunks:

@@ -27,6 +27,7 @@ class RegionRouter:
             "ledger",
             "ledger_admin",
             "vault",
+            "vault_erasures",
             "traces",
             "access_events",
             "evidence_anchors",
@@ -34,7 +35,7 @@ class RegionRouter:
             "evidence_pruning",
         }
     )
-    keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring"})
+    keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring", "keyring_holds"})
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
         """The instance's own database, `default` for the control plane, or RegionNotNamedError."""

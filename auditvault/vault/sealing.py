@@ -26,6 +26,7 @@ from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import content_commitment
 from auditvault.ledger.copying import Row, copy_into_month, framed, int4, row_start
 from auditvault.ledger.scope import region_alias
+from auditvault.vault.erasures.pending import refuse_while_restore_pending
 from auditvault.vault.keyring.cache import KeyCache
 from auditvault.vault.keyring.services import Keyring
 from auditvault.vault.opening import ContentGoneError, examine_stored, objects_of_subject
@@ -109,14 +110,10 @@ class Sealer:
         }
         if not wanted:
             return
+        permit = refuse_while_restore_pending(connection, self._region)
         for stored in objects_of_subject(connection, UUID(bytes=self.tenant_subject), wanted):
             try:
-                found = examine_stored(
-                    connection=connection,
-                    region=self._region,
-                    tenant_id=self._tenant_id,
-                    stored=stored,
-                )
+                found = examine_stored(permit=permit, tenant_id=self._tenant_id, stored=stored)
             except ContentGoneError:
                 continue  # it is sealed anew: a damaged row must not hold senders up
             known = _Shared(stored.object_id.bytes, found.opening)

@@ -58,8 +58,8 @@ class Naming:
     """Finds the subjects that one request's identifiers name, and makes those that are new.
 
     Three steps: `look_up` in the caller's transaction, `make_missing` in one of its own where somebody is new, and
-    `write_aliases` in the caller's again. A new subject is committed before anything is sealed for it: a crash
-    afterwards leaves a subject without content, which is harmless.
+    `look_up` and `write_aliases` in the caller's again. A new subject is committed before anything is sealed for it: a
+    crash afterwards leaves a subject without content, which is harmless.
     """
 
     def __init__(
@@ -83,8 +83,11 @@ class Naming:
         self._known: dict[Identifier, UUID] = {}
 
     def look_up(self, connection: psycopg.Connection[Any]) -> None:
-        """Find what is known already."""
-        self._known |= self._found(connection, self._tags)
+        """Find what is known, and forget what was: somebody may have been erased since.
+
+        In a transaction that shares `SEALERS_LOCK`, who was found stays until its end.
+        """
+        self._known = self._found(connection, self._tags)
 
     def is_missing_any(self) -> bool:
         """Whether one of the `identifiers` names nobody yet; to be asked after `look_up`."""

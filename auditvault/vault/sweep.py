@@ -13,9 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.conf import settings
 
-from auditvault.ledger.scope import RegionUnavailableError, usable_connection
+from auditvault.ledger.scope import retention_connection
 
 BATCH = 1000
 
@@ -31,7 +30,7 @@ class Swept:
 
 def sweep_orphan_keys(*, region: str) -> Swept:
     """One sweep over the region's keyring, with the retention role's own connections."""
-    vault, keys = _connection(f"retention_{region}"), _connection(f"keys_retention_{region}")
+    vault, keys = retention_connection(region), retention_connection(region, keys=True)
     swept = Swept()
     after = UUID(int=0)
     while rows := _candidates(keys, after):
@@ -44,12 +43,6 @@ def sweep_orphan_keys(*, region: str) -> Swept:
         swept.destroyed += _count(keys, "SELECT keyring_destroy_retired(%s)", retired_orphans)
         swept.reinstated += _count(keys, "SELECT keyring_reinstate(%s)", revived)
     return swept
-
-
-def _connection(alias: str) -> psycopg.Connection[Any]:
-    if alias not in settings.DATABASES:
-        raise RegionUnavailableError("This process was not given the retention role's credentials.")
-    return usable_connection(alias)
 
 
 def _candidates(keys: psycopg.Connection[Any], after: UUID) -> list[tuple[UUID, UUID, UUID, bool]]:

@@ -82,14 +82,14 @@ def _seal(tenant_id: UUID, flow: Flow) -> UUID:
 
 def _open(tenant_id: UUID, object_id: UUID) -> tuple[bytes, int]:
     from auditvault.ledger.scope import region_alias, tenant_scope
+    from auditvault.vault.erasures.pending import refuse_while_restore_pending
     from auditvault.vault.opening import objects_by_id, stream_stored
 
     digest, read = hashlib.sha256(), 0
     with tenant_scope(region_alias(_REGION), tenant_id) as connection:
         stored = objects_by_id(connection, [object_id])[object_id]
-        streamed = stream_stored(
-            connection=connection, region=_REGION, tenant_id=tenant_id, stored=stored
-        )
+        permit = refuse_while_restore_pending(connection, _REGION)
+        streamed = stream_stored(permit=permit, tenant_id=tenant_id, stored=stored)
         for chunk in streamed.chunks:
             digest.update(chunk)
             read += len(chunk)

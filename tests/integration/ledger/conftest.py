@@ -80,6 +80,11 @@ def _fill_by_hand(cluster, tenant_id):
             " WHERE tenant_id = %s LIMIT 1",
             (tenant_id,),
         )
+        connection.execute(
+            "INSERT INTO vault_erasure (tenant_id, erasure_id, reference, subject_ids, idx, hash, done_at)"
+            " VALUES (%s, %s, %s, %s, 1000000000, %s, now())",
+            (tenant_id, uuid4(), uuid4(), [uuid4()], bytes(32)),
+        )
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",
@@ -88,6 +93,18 @@ def _fill_by_hand(cluster, tenant_id):
         connection.execute(
             "INSERT INTO ledger_pruned VALUES (%s, %s, 256, now(), now(), 0, 0, 0)",
             (tenant_id, number),
+        )
+    with superuser(cluster, "keys_eu") as connection:
+        ids = (uuid4(), tenant_id, uuid4(), uuid4())
+        connection.execute(
+            "INSERT INTO keyring_hold (hold_id, tenant_id, subject_id, reference)"
+            " VALUES (%s, %s, %s, %s)",
+            ids,
+        )
+        connection.execute(
+            "INSERT INTO keyring_destruction (erasure_id, tenant_id, subject_id)"
+            " VALUES (%s, %s, %s)",
+            ids[:3],
         )
 
 

@@ -29,6 +29,7 @@ TENANT_TABLES = (
     "vault_piece",
     "vault_record",
     "vault_tag_alias",
+    "vault_erasure",
 )
 
 

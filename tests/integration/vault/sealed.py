@@ -55,13 +55,13 @@ def seal_stream(tenant: Any, stream: Any, *, at: datetime | None = None, **given
 def open_object(tenant: Any, object_id: UUID) -> bytes:
     """The content of one object in the region eu, however its row looks by now."""
     from auditvault.ledger.scope import region_alias, tenant_scope
+    from auditvault.vault.erasures.pending import refuse_while_restore_pending
     from auditvault.vault.opening import objects_by_id, open_stored
 
     with tenant_scope(region_alias("eu"), tenant.tenant_id) as connection:
         stored = objects_by_id(connection, [object_id])[object_id]
-        opened = open_stored(
-            connection=connection, region="eu", tenant_id=tenant.tenant_id, stored=stored
-        )
+        permit = refuse_while_restore_pending(connection, "eu")
+        opened = open_stored(permit=permit, tenant_id=tenant.tenant_id, stored=stored)
     return opened.content
 
 

@@ -147,13 +147,17 @@ def test_a_stream_is_sealed_and_comes_back(tenant, size):
 def test_what_is_said_of_a_stream_opens_its_commitment(tenant, service):
     from auditvault.core.tlog.commitment import verify_content_commitment
     from auditvault.ledger.scope import region_alias, tenant_scope
+    from auditvault.vault.erasures.pending import refuse_while_restore_pending
     from auditvault.vault.opening import objects_by_id, stream_stored
 
     said = seal_stream(tenant, LARGE)
     object_id = UUID(said["object"])
     with tenant_scope(region_alias("eu"), tenant.tenant_id) as connection:
         stored = objects_by_id(connection, [object_id])[object_id]
-        place = {"connection": connection, "region": "eu", "tenant_id": tenant.tenant_id}
+        place = {
+            "permit": refuse_while_restore_pending(connection, "eu"),
+            "tenant_id": tenant.tenant_id,
+        }
         streamed = stream_stored(**place, stored=stored)
         digest = hashlib.sha256(b"".join(streamed.chunks)).digest()
     verify_content_commitment(
@@ -166,11 +170,15 @@ def test_what_is_said_of_a_stream_opens_its_commitment(tenant, service):
 
 def test_two_contents_are_read_in_turn_on_one_connection(tenant, service):
     from auditvault.ledger.scope import region_alias, tenant_scope
+    from auditvault.vault.erasures.pending import refuse_while_restore_pending
     from auditvault.vault.opening import objects_by_id, stream_stored
 
     ids = [seal(tenant, LARGE), seal(tenant, LARGE[::-1])]
     with tenant_scope(region_alias("eu"), tenant.tenant_id) as connection:
-        place = {"connection": connection, "region": "eu", "tenant_id": tenant.tenant_id}
+        place = {
+            "permit": refuse_while_restore_pending(connection, "eu"),
+            "tenant_id": tenant.tenant_id,
+        }
         found = objects_by_id(connection, ids)
         streams = [stream_stored(**place, stored=found[object_id]).chunks for object_id in ids]
         one, other = map(b"".join, zip(*zip(*streams, strict=True), strict=True))
@@ -240,6 +248,7 @@ def test_a_content_larger_than_an_answer_is_refused_by_name(client, tenant, clus
 
 def test_memory_does_not_grow_with_the_content(tenant, service):
     from auditvault.ledger.scope import region_alias, tenant_scope
+    from auditvault.vault.erasures.pending import refuse_while_restore_pending
     from auditvault.vault.opening import objects_by_id, stream_stored
 
     size = 24_000_000
@@ -250,7 +259,10 @@ def test_memory_does_not_grow_with_the_content(tenant, service):
         with tenant_scope(region_alias("eu"), tenant.tenant_id) as connection:
             object_id = UUID(said["object"])
             stored = objects_by_id(connection, [object_id])[object_id]
-            place = {"connection": connection, "region": "eu", "tenant_id": tenant.tenant_id}
+            place = {
+                "permit": refuse_while_restore_pending(connection, "eu"),
+                "tenant_id": tenant.tenant_id,
+            }
             read = sum(map(len, stream_stored(**place, stored=stored).chunks))
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -110,16 +110,16 @@ def test_a_damaged_large_content_is_named_in_the_service_log(tenant, cluster, la
 
 def test_a_content_that_goes_while_it_is_read_is_gone_and_not_damaged(tenant, cluster, large):
     from auditvault.ledger.scope import region_alias, tenant_scope
+    from auditvault.vault.erasures.pending import refuse_while_restore_pending
     from auditvault.vault.opening import ContentGoneError, objects_by_id, open_stored
 
     with tenant_scope(region_alias("eu"), tenant.tenant_id) as connection:
         stored = objects_by_id(connection, [large])[large]
         with superuser(cluster, "region_eu") as eraser:
             eraser.execute("DELETE FROM vault_object WHERE object_id = %s", (large,))
+        permit = refuse_while_restore_pending(connection, "eu")
         with pytest.raises(ContentGoneError) as caught:
-            open_stored(
-                connection=connection, region="eu", tenant_id=tenant.tenant_id, stored=stored
-            )
+            open_stored(permit=permit, tenant_id=tenant.tenant_id, stored=stored)
     assert caught.value.code == "content_gone"
 
 
