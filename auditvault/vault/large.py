@@ -51,7 +51,8 @@ def seal_large(
     """Seal what `stream` gives as a new object of the subject; returns what the record's header says of it.
 
     Runs in the caller's transaction for the tenant, which also appends the record: content that no entry records is a
-    finding. It shares `SEALERS_LOCK`, and looked the subject up in it: or somebody who is being erased gets a new content. The connection is taken while the stream is read, so hand in one that does not wait for a stranger. Every
+    finding. It shares `SEALERS_LOCK`, and looked the subject up in it: or somebody who is being erased gets a new
+    content. The connection is taken while the stream is read, so hand in one that does not wait for a stranger. Every
     call is a new object, even of an equal content: whether it is one is known only at its end.
 
     Raises:

@@ -115,6 +115,11 @@ class Keyring:
         self._to_open.put((tenant_id, key_id), key)
         return key
 
+    def forget(self, tenant_id: UUID, subject_id: UUID, data_class: str, key_id: UUID) -> None:
+        """Drop a key that was destroyed."""
+        self._to_seal.forget((tenant_id, subject_id, data_class))
+        self._to_open.forget((tenant_id, key_id))
+
     # --- subject keys --------------------------------------------------------------------------------------
 
     def _load_or_make(
@@ -344,6 +349,11 @@ def _insert_subject_keys(
 
 
 _keyrings: dict[str, Keyring] = {}
+
+
+def opened_keyring(region: str) -> Keyring | None:
+    """The region's keyring, where this process has used it."""
+    return _keyrings.get(region)
 
 
 def keyring(region: str) -> Keyring:

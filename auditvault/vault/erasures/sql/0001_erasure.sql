@@ -59,7 +59,7 @@ $$;
 -- afterwards, and this waits for what is being added. Subjects that are not there are passed over: a restored database
 -- may be older than they are.
 CREATE FUNCTION vault_begin_erasure(p_tenant uuid, p_erasure uuid, p_reference uuid, p_subjects uuid[])
-RETURNS TABLE (subjects bigint, identifiers bigint, is_done boolean)
+RETURNS TABLE (subjects bigint, identifiers bigint, done_idx bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
@@ -78,7 +78,7 @@ BEGIN
     GET DIAGNOSTICS subjects = ROW_COUNT;
     DELETE FROM vault_identifier AS i WHERE i.tenant_id = p_tenant AND i.subject_id = ANY (p_subjects);
     GET DIAGNOSTICS identifiers = ROW_COUNT;
-    SELECT e.done_at IS NOT NULL INTO is_done FROM vault_erasure AS e
+    SELECT e.idx INTO done_idx FROM vault_erasure AS e
         WHERE e.tenant_id = p_tenant AND e.erasure_id = p_erasure;
     RETURN NEXT;
 END
