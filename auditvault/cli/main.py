@@ -29,6 +29,7 @@ COMMANDS = {
     "signer": "sign checkpoints until told to stop",
     "checkpoint_key": "bring keys that sign in and out",
     "restored": "answer for a database that was put back to an older backup",
+    "replay_erasures": "erase again what a restore brought back",
     "prune": "give up the beginning of a log, as a written policy says",
     "migrate_all": "bring all databases to the current schema",
     "demo": "make the demo tenant and take one record all the way",

@@ -94,7 +94,7 @@ def refuse_while_restore_pending(connection: psycopg.Connection[Any], region: st
         if reason is not None:
             raise RestorePendingError(
                 f"The region {region!r} was restored, or its erasure ledger is not to be had ({reason})."
-                " Nothing is read or taken in until `auditvault replay-erasures`."
+                " Nothing is read or taken in until `auditvault replay_erasures`."
             )
     return Permit(region, connection)
 

@@ -53,7 +53,7 @@ def test_the_answer_says_what_to_do_and_when_to_come_back(client, tenant, cluste
     with marked(cluster):
         answer = resolve(client, tenant, "a")
     assert answer.json()["code"] == "restore_pending"
-    assert "replay-erasures" in answer.json()["detail"]
+    assert "replay_erasures" in answer.json()["detail"]
     assert int(answer["Retry-After"]) > 0
 
 

@@ -1,0 +1,47 @@
+"""Reading a region's erasure ledger from its beginning, each record proved before the next is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from auditvault.core.tlog.erasure_ledger import (
+    NO_HASH,
+    ErasureChain,
+    ErasureChainError,
+    ErasureRecord,
+)
+from auditvault.vault.erasures.keys import trusted_keys
+from auditvault.vault.erasures.pending import Head
+from auditvault.vault.erasures.store import ledger_files
+
+
+class Proved(NamedTuple):
+    """A record that a trusted key has signed and that follows the one before."""
+
+    record: ErasureRecord
+    head: Head
+    """What a database says of it once it is carried out."""
+    data: bytes
+
+
+def proved_records(region: str) -> Iterator[Proved]:
+    """Every record of the region's ledger, in order.
+
+    Raises ErasureChainError, ErasureRecordError, NoteError, ErasureLedgerDamagedError where the ledger is not whole;
+    ErasureLedgerUnavailableError, ErasureTrustError where it cannot be verified.
+    """
+    files, chain = ledger_files(region), ErasureChain(region, trusted_keys())
+    for index in range(files.size()):
+        data = files.read(index)
+        if data is None:
+            raise ErasureChainError(f"record {index} is gone")
+        yield Proved(chain.add(data), Head(index, chain.head), data)
+
+
+def verify_ledger(region: str) -> Head:
+    """Verify the region's whole ledger; returns its last record, -1 and zeros where it is empty. Raises as above."""
+    head = Head(-1, NO_HASH)
+    for _, head, _ in proved_records(region):  # noqa: B007  # the last one is wanted
+        pass
+    return head
