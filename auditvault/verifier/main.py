@@ -20,7 +20,13 @@ from typing import ClassVar
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.proof import Receipt
 from auditvault.core.tlog.trust import TrustStore
-from auditvault.verifier import bundle_command, follow_command, proof_command, report
+from auditvault.verifier import (
+    bundle_command,
+    erasures_command,
+    follow_command,
+    proof_command,
+    report,
+)
 from auditvault.verifier.receipt_checks import Outcome, check_receipt
 
 MAX_FILE_SIZE = 64 * 2**20
@@ -95,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _subject(arguments: argparse.Namespace) -> str:
     """The member of a report that says what was checked."""
     command: str = arguments.command
+    if command == "erasure-ledger":
+        return "erasure_ledger"
     return command if command in {"receipt", "bundle", "proof"} else "log"
 
 
@@ -136,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_witness_arguments(witness)
     bundle_command.add_parser(commands, _read, _read_trust)
     proof_command.add_parser(commands, _read, _read_trust)
+    erasures_command.add_parser(commands, _read, _read_trust)
     follow_command.add_parsers(commands, _read, _read_trust)
     return parser
 
