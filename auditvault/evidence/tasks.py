@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
+from auditvault.core.errors import AuditvaultError
 from auditvault.evidence.anchors.jobs import timestamp_jobs
 from auditvault.evidence.clock import WATCH
 from auditvault.evidence.copies.jobs import copy_jobs
@@ -27,6 +28,8 @@ from auditvault.evidence.verification_record import record_verification
 from auditvault.evidence.witnesses import witness_jobs
 from auditvault.ledger.copying import ensure_month
 from auditvault.ledger.scope import region_alias, tenant_scope
+from auditvault.vault.erasures.reading import verify_ledger
+from auditvault.vault.shred import finish_unfinished
 from auditvault.vault.sweep import sweep_orphan_keys
 
 # In the order in which requests need them, or a request and the job could wait for each other.
@@ -122,6 +125,19 @@ def _make_partitions(region: str, now: datetime) -> Detail:
     return {"until": next_month.isoformat()}
 
 
+def _finish_erasures(region: str, now: datetime) -> Detail:
+    return {"finished": finish_unfinished(region=region, at=now)}
+
+
+def _verify_erasures(region: str, _now: datetime) -> Detail:
+    try:
+        head = verify_ledger(region)
+    except AuditvaultError as error:
+        message = f"the erasure ledger does not hold: {error.message} ({error.code})"
+        raise JobFailedError(message, {"error": error.code}) from error
+    return {"records": head.idx + 1, "head": head.hash.hex()}
+
+
 JOBS = [
     Job(name="verify", every=timedelta(hours=1), run=_verify, lease=timedelta(hours=1)),
     # Opens every content, with the keys that a worker holds anyway.
@@ -132,6 +148,9 @@ JOBS = [
         lease=timedelta(hours=12),
     ),
     Job(name="sweep_orphan_keys", every=timedelta(minutes=30), run=_sweep),
+    # What a crash left unfinished and nobody asked for again.
+    Job(name="finish_erasures", every=timedelta(minutes=1), run=_finish_erasures),
+    Job(name="verify_erasures", every=timedelta(days=1), run=_verify_erasures),
     Job(name="make_partitions", every=timedelta(hours=12), run=_make_partitions),
     *timestamp_jobs(),
     *witness_jobs(),

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from auditvault.core.errors import AuditvaultError
 from auditvault.evidence.copies.checking import check_copies
-from auditvault.evidence.copies.services import copy_region
+from auditvault.evidence.copies.erasures import LEDGER, copy_erasures
+from auditvault.evidence.copies.services import Round, Target, copy_region
 from auditvault.evidence.copies.store import CopyStoreError
 from auditvault.evidence.copies.stores import region_target
 from auditvault.evidence.jobs import Detail, Job, JobFailedError
@@ -34,12 +36,14 @@ def _copy(region: str, now: datetime) -> Detail:
         if target is None:
             return {}
         found = copy_region(target)
+        erasures = _copy_erasures(target, found)
     except CopyStoreError as error:
         message = f"nothing is copied: {error.message} ({error.code})"
         raise JobFailedError(message, {"error": error.code}) from error
     detail: Detail = {
         "logs": found.logs,
         "objects": found.objects,
+        "erasures": erasures,
         "unfinished": found.unfinished,
         "bad": found.bad,
         "indices": found.indices,
@@ -47,6 +51,17 @@ def _copy(region: str, now: datetime) -> Detail:
     if found.bad:
         raise JobFailedError(_alarm(found.bad, found.indices), detail)
     return detail
+
+
+def _copy_erasures(target: Target, found: Round) -> int:
+    """The erasure ledger; what is wrong with it stands among the logs' errors, and keeps no log from being copied."""
+    try:
+        return copy_erasures(target)
+    except CopyStoreError:
+        raise
+    except AuditvaultError as error:
+        found.bad[f"{target.region}/{LEDGER}"] = error.code
+        return 0
 
 
 def _check(region: str, _now: datetime) -> Detail:
