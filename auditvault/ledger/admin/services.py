@@ -1,7 +1,8 @@
-"""Recording what befell the service itself, where no tenant is meant more than another.
+"""Recording what befell the service itself, and what was done to a tenant's records as a whole.
 
-Such a record goes into the *operator's* log of the region: kind `admin`, under the nil UUID (RFC 9562 section 5.9),
-which is no tenant's. It holds nothing of a tenant, and is signed, witnessed, stamped and verified like any log.
+What means no tenant more than another goes into the *operator's* log of the region: kind `admin`, under the nil UUID
+(RFC 9562 section 5.9), which is no tenant's, and holds nothing of a tenant. What is a tenant's goes into its own log of
+that kind. Both are signed, witnessed, stamped and verified like any log.
 
 Record and entry are written in one transaction: a crash leaves both or neither. The instant is the database's.
 """
@@ -20,7 +21,7 @@ from django.conf import settings
 from auditvault.core.ids import instant_of, uuid7
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
-from auditvault.ledger.logs import log_ref
+from auditvault.ledger.logs import LogRef, log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import Pending, append, format_instant
 
@@ -29,32 +30,58 @@ EVENT_VERSION = "auditvault/admin/1"
 _COLUMNS = "tenant_id, record_id, recorded_at, action, opening, header"
 
 
+def admin_log(region: str, tenant_id: UUID) -> LogRef:
+    """The tenant's admin log of the region, opened on first use; not to be called inside a transaction."""
+    return log_ref(region, tenant_id, "admin", settings.LOG_HOST)
+
+
 def record_operation(*, region: str, action: str, details: Mapping[str, JsonValue]) -> UUID:
     """Record something in the operator's log of the region; returns the record's id once it is durable.
 
-    `action` is also the entry's type. `details` holds figures and references: nothing personal, no content.
-    Raises what the database raises; then nothing was recorded.
+    As `record_in`. Raises what the database raises; then nothing was recorded.
     """
-    log = log_ref(region, OPERATOR, "admin", settings.LOG_HOST)
-    opening = os.urandom(OPENING_SIZE)
+    log = admin_log(region, OPERATOR)
     with tenant_scope(region_alias(region), OPERATOR) as connection:
-        record_id = uuid7(_now(connection))
-        header: dict[str, JsonValue] = {
-            "v": EVENT_VERSION,
-            "id": str(record_id),
-            "recorded_at": format_instant(instant_of(record_id)),
-            "action": action,
-            "details": dict(details),
-        }
-        body = canonical_bytes(header)
-        connection.execute(
-            f"INSERT INTO admin_event ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)",  # noqa: S608
-            (OPERATOR, *projection(header, record_id=record_id), opening, body),
-        )
-        commitment = header_commitment(opening, action, body)
-        pending = [Pending(record_id.bytes, action, "auditvault", commitment)]
-        append(connection, log=log, pending=pending)
+        record_id = new_record_id(connection)
+        record_in(connection, log, record_id=record_id, action=action, details=details)
     return record_id
+
+
+def new_record_id(connection: psycopg.Connection[Any]) -> UUID:
+    """The id of a record that is made now, by the database's clock."""
+    return uuid7(_now(connection))
+
+
+def record_in(
+    connection: psycopg.Connection[Any],
+    log: LogRef,
+    *,
+    record_id: UUID,
+    action: str,
+    details: Mapping[str, JsonValue],
+) -> None:
+    """Write a record and its entry into an admin log, inside the caller's transaction in the log's tenant.
+
+    Comes last in that transaction: it locks the log's head. `action` is also the entry's type. `details` holds figures
+    and references: nothing personal, no content.
+    """
+    opening = os.urandom(OPENING_SIZE)
+    header: dict[str, JsonValue] = {
+        "v": EVENT_VERSION,
+        "id": str(record_id),
+        "recorded_at": format_instant(instant_of(record_id)),
+        "action": action,
+        "details": dict(details),
+    }
+    body = canonical_bytes(header)
+    connection.execute(
+        f"INSERT INTO admin_event ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)",  # noqa: S608
+        (log.tenant_id, *projection(header, record_id=record_id), opening, body),
+    )
+    commitment = header_commitment(opening, action, body)
+    append(
+        connection, log=log, pending=[Pending(record_id.bytes, action, "auditvault", commitment)]
+    )
 
 
 def projection(header: Mapping[str, JsonValue], *, record_id: UUID) -> tuple[Any, ...]:
