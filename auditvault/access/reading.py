@@ -25,7 +25,7 @@ from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import Located, locate
 from auditvault.traces.selectors import Found, Search, SpanNode, header_of, search, trace
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
-from auditvault.vault.opening import records_of_subject
+from auditvault.vault.merging import records_of_person
 from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import Identifier, identifier_tag, subject_named
 
@@ -66,7 +66,11 @@ def find_headers(
         for kind, tag in tags.items():
             subject = subject_named(connection, kind, tag)
             records = (
-                records_of_subject(connection, subject, _MAX_RECORDS_OF_A_PERSON) if subject else []
+                records_of_person(
+                    connection, credential.tenant_id, subject, _MAX_RECORDS_OF_A_PERSON
+                )
+                if subject
+                else []
             )
             before = query.record_ids
             query = replace(query, record_ids=[r for r in records if before is None or r in before])

@@ -99,3 +99,18 @@ class TagAlias(models.Model):
     class Meta:
         managed = False
         db_table = "vault_tag_alias"
+
+
+class SubjectLink(models.Model):
+    """A subject's place in a group of subjects that are one person; its newest row counts."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "link_number")
+    tenant_id = models.UUIDField()
+    link_number = models.BigIntegerField()
+    subject_id = models.UUIDField()
+    group_id = models.UUIDField()
+    linked_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_subject_link"

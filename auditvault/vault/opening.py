@@ -115,19 +115,6 @@ def tags_of(
     return {object_id: (subject_id, bytes(tag)) for object_id, subject_id, tag in rows}
 
 
-def records_of_subject(
-    connection: psycopg.Connection[Any], subject_id: UUID, limit: int
-) -> list[UUID]:
-    """Records of this subject, newest first."""
-    rows = connection.execute(
-        "SELECT record_id FROM vault_object WHERE subject_id = %s"
-        " UNION SELECT record_id FROM vault_record WHERE subject_id = %s"
-        " ORDER BY record_id DESC LIMIT %s",
-        (subject_id, subject_id, limit),
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
 class ContentGoneError(AuditvaultError):
     """The key that sealed a content no longer exists."""
 

@@ -85,6 +85,11 @@ def _fill_by_hand(cluster, tenant_id):
             " VALUES (%s, %s, %s, %s, 1000000000, %s, now())",
             (tenant_id, uuid4(), uuid4(), [uuid4()], bytes(32)),
         )
+        connection.execute(
+            "INSERT INTO vault_subject_link (tenant_id, subject_id, group_id)"
+            " SELECT tenant_id, subject_id, %s FROM vault_subject WHERE tenant_id = %s LIMIT 1",
+            (uuid4(), tenant_id),
+        )
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",
