@@ -7,11 +7,14 @@ here; see `disclosure`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
+
+import psycopg
 
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
@@ -25,9 +28,10 @@ from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import Located, locate
 from auditvault.traces.selectors import Found, Search, SpanNode, header_of, search, trace
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
+from auditvault.vault.kinds import KindRules
 from auditvault.vault.merging import records_of_person
 from auditvault.vault.services import lookup_tag
-from auditvault.vault.subjects import Identifier, identifier_tag, subject_named
+from auditvault.vault.subjects import identifier_tag, subject_named
 
 _MAX_RECORDS_OF_A_PERSON = 10_000
 # Filters whose values are chosen from a list, not typed.
@@ -39,41 +43,26 @@ def find_headers(
     credential: Credential,
     region: str,
     query: Search,
-    user: str | None,
-    session: str | None,
+    names: Mapping[str, str],
     now: datetime,
 ) -> Found:
     """Headers that match, newest first, once the search is recorded.
 
-    `user` and `session` are personal data: they become keyed tags here and go no further.
+    `names` says who, by kind of identifier (docs/spec/subjects.md). They are personal data: they become keyed tags
+    here and go no further. All of them must lead to the record, over every subject that is one person with theirs.
 
     Raises:
-        AccessDeniedError, CursorError, AccessNotRecordedError.
+        AccessDeniedError, CursorError, AccessNotRecordedError, IdentifierKindUnknownError, IdentifierInvalidError.
     """
     role = role_for(Act.READ_HEADERS, credential.roles)
     details = _filters(query)
-    names = [Identifier("user", user)] if user else []
-    names += [Identifier("session", session)] if session else []
-    tags = {
-        name.kind: identifier_tag(region=region, tenant_id=credential.tenant_id, identifier=name)
-        for name in names
-    }
+    tags = _name_tags(region, credential.tenant_id, names)
     details |= {f"{kind}_tag": tag.hex() for kind, tag in tags.items()}
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         if tags:
             # Who was erased may have a name again.
             refuse_while_restore_pending(connection, region)
-        for kind, tag in tags.items():
-            subject = subject_named(connection, kind, tag)
-            records = (
-                records_of_person(
-                    connection, credential.tenant_id, subject, _MAX_RECORDS_OF_A_PERSON
-                )
-                if subject
-                else []
-            )
-            before = query.record_ids
-            query = replace(query, record_ids=[r for r in records if before is None or r in before])
+        query = _of_people(connection, credential.tenant_id, query, tags)
         found = search(connection, query)
     details |= _texts(region, credential.tenant_id, query, matched=bool(found.headers))
     details["rows"] = len(found.headers)
@@ -86,6 +75,32 @@ def find_headers(
     )
     record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
     return found
+
+
+def _name_tags(region: str, tenant_id: UUID, names: Mapping[str, str]) -> dict[str, bytes]:
+    """Kind -> tag of what somebody typed; comes before the transaction, which a look at the kinds would disturb."""
+    rules = KindRules(region=region, tenant_id=tenant_id)
+    identifiers = [rules.named(kind, value) for kind, value in names.items()]
+    return {
+        item.kind: identifier_tag(region=region, tenant_id=tenant_id, identifier=item)
+        for item in identifiers
+    }
+
+
+def _of_people(
+    connection: psycopg.Connection[Any], tenant_id: UUID, query: Search, tags: Mapping[str, bytes]
+) -> Search:
+    """The query, for the records of whoever all of these tags name."""
+    for kind, tag in tags.items():
+        subject = subject_named(connection, kind, tag)
+        records = (
+            records_of_person(connection, tenant_id, subject, _MAX_RECORDS_OF_A_PERSON)
+            if subject
+            else []
+        )
+        before = query.record_ids
+        query = replace(query, record_ids=[r for r in records if before is None or r in before])
+    return query
 
 
 def trace_headers(

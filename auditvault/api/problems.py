@@ -38,6 +38,7 @@ _STATUS = {
     "purpose_invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
     "content_hash_invalid": HTTPStatus.BAD_REQUEST,
     "identifier_invalid": HTTPStatus.BAD_REQUEST,
+    "identifier_kind_unknown": HTTPStatus.BAD_REQUEST,
     "cursor_invalid": HTTPStatus.BAD_REQUEST,
     "proof_out_of_range": HTTPStatus.BAD_REQUEST,
     "region_required": HTTPStatus.BAD_REQUEST,

@@ -11,6 +11,9 @@ from auditvault.traces.selectors import MAX_PAGE
 
 _HEX_TRACE = r"^[0-9a-fA-F]{32}$"
 _HASH = r"^(sha256|tag):[0-9a-f]{64}$"
+_KIND = r"^[a-z][a-z_]{0,30}$"
+# Kinds of identifiers that every tenant has, each a member of its own.
+PERSONAL = ("user", "session", "email", "phone")
 # Text in a request body is bounded, so that a record of it is.
 _SHORT = 256
 # As long as an identifier that is recorded; blanks are part of it.
@@ -32,8 +35,15 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class NameRequest(StrictSerializer):
+    """What somebody is called, of a kind that the tenant declared."""
+
+    kind = serializers.RegexField(_KIND)
+    value = serializers.CharField(max_length=_NAME, trim_whitespace=False)
+
+
 class TraceSearchRequest(StrictSerializer):
-    """Filters, all of which must match. `user` and `session` are personal data, which is why this is a POST."""
+    """Filters, all of which must match. Those that name somebody are personal data, which is why this is a POST."""
 
     started_from = serializers.DateTimeField(required=False)
     started_before = serializers.DateTimeField(required=False)
@@ -49,8 +59,27 @@ class TraceSearchRequest(StrictSerializer):
     min_total_tokens = serializers.IntegerField(min_value=0, max_value=2**53, required=False)
     user = serializers.CharField(max_length=_NAME, trim_whitespace=False, required=False)
     session = serializers.CharField(max_length=_NAME, trim_whitespace=False, required=False)
+    email = serializers.CharField(max_length=_NAME, trim_whitespace=False, required=False)
+    phone = serializers.CharField(max_length=_NAME, trim_whitespace=False, required=False)
+    identifier = NameRequest(required=False)
     limit = serializers.IntegerField(min_value=1, max_value=MAX_PAGE, default=50)
     cursor = serializers.CharField(max_length=_SHORT, required=False)
+
+    def names(self) -> dict[str, str]:
+        """Kind -> name of whoever is looked for; the request must be valid."""
+        given: dict[str, Any] = self.validated_data
+        names = {kind: given[kind] for kind in PERSONAL if kind in given}
+        if "identifier" in given:
+            names[given["identifier"]["kind"]] = given["identifier"]["value"]
+        return names
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A kind is asked for once: of two names of a kind, one would be ignored."""
+        if attrs.get("identifier", {}).get("kind") in PERSONAL:
+            raise serializers.ValidationError(
+                {"identifier": ["This kind is a member of the request itself."]}, code="invalid"
+            )
+        return attrs
 
 
 class TraceSearchResponse(serializers.Serializer[Any]):

@@ -97,8 +97,7 @@ class TraceSearchView(RegionView):
                 limit=given["limit"],
                 cursor=given.get("cursor"),
             ),
-            user=given.get("user"),
-            session=given.get("session"),
+            names=form.names(),
             now=datetime.now(UTC),
         )
         return Response({"interactions": found.headers, "next_cursor": found.next_cursor})

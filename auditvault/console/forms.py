@@ -124,6 +124,8 @@ class PersonForm(_Kit):
 
     user = forms.CharField(label="User id", required=False, max_length=_LONGEST)
     session = forms.CharField(label="Session id", required=False, max_length=_LONGEST)
+    email = forms.CharField(label="E-mail", required=False, max_length=_LONGEST)
+    phone = forms.CharField(label="Phone", required=False, max_length=_LONGEST)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -77,8 +77,7 @@ class InteractionsView(ConsoleView):
             credential=self.credential,
             region=self.place.region,
             query=filters.search(now=self.now, cursor=cursor),
-            user=whose.get("user") or None,
-            session=whose.get("session") or None,
+            names={kind: name for kind, name in whose.items() if name},
             now=self.now,
         )
 

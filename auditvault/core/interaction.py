@@ -61,7 +61,7 @@ class Interaction:
     contents: list[Content]
     """At most one per role. The same object may stand in several interactions of one request."""
     identifiers: list[tuple[str, str]] = field(repr=False)
-    """(kind, value), kind `user` or `session`, in order of preference.
+    """(kind, value) as sent, in order of preference; kind `user`, `session`, `email`, `phone` or a tenant's own.
 
     Personal data: never in the header.
     """

@@ -36,6 +36,7 @@ from auditvault.core.interaction import Interaction
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
 from auditvault.ingest.header import header_bytes
+from auditvault.ingest.owners import whose
 from auditvault.ingest.repeats import Draft, StoredSpan, TagOf, settle_repeats
 from auditvault.ledger.copying import Row
 from auditvault.ledger.logs import LogRef, log_ref
@@ -50,10 +51,11 @@ from auditvault.traces.services import (
     write_headers,
 )
 from auditvault.vault.erasures.pending import SEALERS_LOCK, refuse_while_restore_pending
+from auditvault.vault.kinds import Identifier, KindRules
 from auditvault.vault.opening import tags_of
 from auditvault.vault.sealing import Sealer
 from auditvault.vault.services import lookup_tag, make_sealer
-from auditvault.vault.subjects import Identifier, Naming, tenant_subject
+from auditvault.vault.subjects import Naming, tenant_subject
 
 ENTRY_TYPE = "interaction.recorded"
 # Which contents a sender's own hash may be of: it says "prompt", and means the messages or the raw input.
@@ -120,7 +122,8 @@ def _ingest_once(
     region: str, tenant_id: UUID, source: str, interactions: Sequence[Interaction], at: datetime
 ) -> Ingested:
     log = log_ref(region, tenant_id, "interactions", settings.LOG_HOST)
-    naming, chosen = _named(region, tenant_id, interactions, at)
+    chosen, names = whose(interactions, KindRules(region=region, tenant_id=tenant_id))
+    naming = Naming(region=region, tenant_id=tenant_id, names=names, at=at)
     # Made once, in a transaction of its own, and remembered: it must not be missing inside the next one.
     tenant_subject(region=region, tenant_id=tenant_id, at=at)
     with _sealing(region, tenant_id) as connection:
@@ -197,39 +200,6 @@ def _stored(
     return [StoredSpan.read(known, partial(tags_of, connection), tag_of) for known in revisions]
 
 
-def _named(
-    region: str, tenant_id: UUID, interactions: Sequence[Interaction], at: datetime
-) -> tuple[Naming, list[Identifier]]:
-    """Whose each interaction is: its user, else its trace's user in this request, else session, else trace."""
-    by_trace: dict[bytes, tuple[Identifier | None, Identifier | None]] = {}
-    aliases: dict[Identifier, Identifier] = {}
-    names = _Names()  # the spans of a trace mostly name the same
-    named = [names[tuple(interaction.identifiers)] for interaction in interactions]
-    for interaction, (users, sessions) in zip(interactions, named, strict=True):
-        user, session = by_trace.get(interaction.trace_id, (None, None))
-        by_trace[interaction.trace_id] = (
-            user or next(iter(users), None),
-            session or next(iter(sessions), None),
-        )
-        for further in users[1:]:
-            aliases[further] = users[0]
-    chosen: list[Identifier] = []
-    for interaction, (users, sessions) in zip(interactions, named, strict=True):
-        trace_user, trace_session = by_trace[interaction.trace_id]
-        owner = users[0] if users else trace_user
-        session = sessions[0] if sessions else trace_session
-        if owner and session:
-            aliases.setdefault(session, owner)
-        chosen.append(owner or session or Identifier("trace", interaction.trace_id.hex()))
-    for picked in set(chosen):
-        aliases.pop(picked, None)
-    aliases = {name: owner for name, owner in aliases.items() if owner not in aliases}
-    naming = Naming(
-        region=region, tenant_id=tenant_id, identifiers=set(chosen), aliases=aliases, at=at
-    )
-    return naming, chosen
-
-
 def _drafts(
     interactions: Sequence[Interaction], naming: Naming, chosen: list[Identifier], at: datetime
 ) -> list[Draft]:
@@ -239,20 +209,6 @@ def _drafts(
         Draft(interaction, record_id, subjects[identifier])
         for interaction, identifier, record_id in zip(interactions, chosen, ids, strict=True)
     ]
-
-
-class _Names(dict[tuple[tuple[str, str], ...], tuple[list[Identifier], list[Identifier]]]):
-    """A span's identifiers -> the users and the sessions among them, best first."""
-
-    def __missing__(
-        self, identifiers: tuple[tuple[str, str], ...]
-    ) -> tuple[list[Identifier], list[Identifier]]:
-        users = [Identifier("user", value) for kind, value in identifiers if kind == "user"]
-        sessions = [
-            Identifier("session", value) for kind, value in identifiers if kind == "session"
-        ]
-        self[identifiers] = users, sessions
-        return users, sessions
 
 
 def _tag(region: str, tenant_id: UUID, digest: bytes) -> bytes:

@@ -23,6 +23,7 @@ NULL = b"\xff\xff\xff\xff"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _ROWS_A_MESSAGE = 256
 
+int2 = struct.Struct(">h").pack
 int4 = struct.Struct(">i").pack
 int8 = struct.Struct(">q").pack
 

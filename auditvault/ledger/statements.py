@@ -22,6 +22,7 @@ from psycopg.pq import ExecStatus, Format
 
 from auditvault.ledger.copying import framed
 
+INT2_OID: Final = 21
 TEXT_OID: Final = 25
 BYTEA_OID: Final = 17
 UUID_OID: Final = 2950

@@ -32,6 +32,7 @@ class Identifier(models.Model):
     key_id = models.UUIDField(null=True)
     wrapped_cek = models.BinaryField(null=True)
     envelope = models.BinaryField(null=True)
+    normalisation = models.SmallIntegerField()
     created_at = models.DateTimeField()
 
     class Meta:
@@ -99,6 +100,22 @@ class TagAlias(models.Model):
     class Meta:
         managed = False
         db_table = "vault_tag_alias"
+
+
+class IdentifierKind(models.Model):
+    """A kind of identifier that the tenant declared."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "kind")
+    tenant_id = models.UUIDField()
+    kind = models.TextField()
+    normalisation = models.TextField()
+    phone_region = models.TextField(null=True)  # noqa: DJ001  # no number has an empty country
+    record_id = models.UUIDField()
+    declared_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_identifier_kind"
 
 
 class SubjectLink(models.Model):

@@ -7,38 +7,53 @@ this tenant's key in this region can make, with the identifier itself sealed bes
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import psycopg
 
 from auditvault.core.crypto.envelope import ContextPrefix, seal_object
 from auditvault.core.crypto.keywrap import WrapKey
+from auditvault.core.crypto.tags import TenantTagKeys
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.identifiers import NORMALISATION, tagged_text
 from auditvault.core.ids import uuid7, uuid7s
+from auditvault.ledger.copying import int2
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.ledger.statements import BYTEA_OID, TEXT_OID, UUID_OID, Statement, array
+from auditvault.ledger.statements import BYTEA_OID, INT2_OID, TEXT_OID, UUID_OID, Statement, array
 from auditvault.vault.keyring.services import keyring
+from auditvault.vault.kinds import Identifier
 
 DATA_CLASS = "content"
-IdentifierKind = Literal["user", "session", "trace"]
-_KINDS: dict[bytes, IdentifierKind] = {kind.encode(): kind for kind in get_args(IdentifierKind)}
 _FIND_IDENTIFIERS = Statement(
     "SELECT i.kind, i.tag, i.subject_id FROM vault_identifier AS i"
     " JOIN unnest($1::text[], $2::bytea[]) AS wanted (kind, tag) USING (kind, tag)"
 )
 _INSERT_IDENTIFIERS = Statement(
     "INSERT INTO vault_identifier"
-    " (tenant_id, kind, tag, subject_id, object_id, key_id, wrapped_cek, envelope)"
+    " (tenant_id, kind, tag, subject_id, object_id, key_id, wrapped_cek, envelope, normalisation)"
     " SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::uuid[],"
-    " $6::uuid[], $7::bytea[], $8::bytea[]) ON CONFLICT DO NOTHING"
+    " $6::uuid[], $7::bytea[], $8::bytea[], $9::smallint[]) ON CONFLICT DO NOTHING"
 )
 _INSERT_TYPES = (
-    UUID_OID, TEXT_OID, BYTEA_OID, UUID_OID, UUID_OID, UUID_OID, BYTEA_OID, BYTEA_OID,
+    UUID_OID, TEXT_OID, BYTEA_OID, UUID_OID, UUID_OID, UUID_OID, BYTEA_OID, BYTEA_OID, INT2_OID,
 )  # fmt: skip
 _IdentifierRow: TypeAlias = tuple[bytes | None, ...]
 """The columns of `vault_identifier` in the order in which they are inserted."""
+# What names no person: a session, or the trace where nothing else is known.
+_IMPERSONAL = frozenset({"session", "trace"})
+_TRACE = "trace"
+_AS_SENT, _VERSION = int2(0), int2(NORMALISATION)
+_LOCK_JOINS = "SELECT pg_advisory_xact_lock(hashtext('vault_identifier'), hashtext(%s))"
+_MAY_JOIN = (
+    "SELECT DISTINCT s.subject_id, asked.kind FROM unnest(%s::uuid[], %s::text[]) AS asked (subject_id, kind)"
+    " JOIN vault_subject AS s USING (subject_id)"
+    " WHERE s.kind = 'person' AND s.state = 'active' AND NOT EXISTS ("
+    "SELECT FROM vault_identifier AS i WHERE i.kind = asked.kind"
+    " AND i.subject_id IN (SELECT vault_subject_group(%s, s.subject_id)))"
+)
 
 
 class SubjectErasedError(AuditvaultError):
@@ -47,11 +62,16 @@ class SubjectErasedError(AuditvaultError):
     code = "subject_erased"
 
 
-class Identifier(NamedTuple):
-    """Something that names a subject. `value` is personal data, except for a trace."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Who one request's spans name."""
 
-    kind: IdentifierKind
-    value: str
+    owners: frozenset[Identifier] = field(repr=False)
+    """What the spans belong to: for each the name that counts."""
+    aliases: Mapping[Identifier, Identifier] = field(repr=False)
+    """Further names -> the name they were seen beside, such as a session -> its user. No circles."""
+    sent: Mapping[Identifier, str] = field(repr=False)
+    """Names as they were sent, where that is not how they are normalised."""
 
 
 class Naming:
@@ -62,24 +82,13 @@ class Naming:
     crash afterwards leaves a subject without content, which is harmless.
     """
 
-    def __init__(
-        self,
-        *,
-        region: str,
-        tenant_id: UUID,
-        identifiers: Collection[Identifier],
-        aliases: Mapping[Identifier, Identifier],
-        at: datetime,
-    ) -> None:
-        """`aliases` are further names seen beside one of `identifiers`, such as a user's session."""
+    def __init__(self, *, region: str, tenant_id: UUID, names: Names, at: datetime) -> None:
         self._ring = keyring(region)
         self._tenant_id = tenant_id
-        self._aliases = aliases
+        self._names = names
         self._at = at
-        tags = self._ring.tag_keys(tenant_id)
-        self._tags = {
-            item: tags.identifier_tag(item.kind, item.value) for item in {*identifiers, *aliases}
-        }
+        keys = self._ring.tag_keys(tenant_id)
+        self._tags = {item: _tag(keys, item) for item in {*names.owners, *names.aliases}}
         self._known: dict[Identifier, UUID] = {}
 
     def look_up(self, connection: psycopg.Connection[Any]) -> None:
@@ -90,44 +99,83 @@ class Naming:
         self._known = self._found(connection, self._tags)
 
     def is_missing_any(self) -> bool:
-        """Whether one of the `identifiers` names nobody yet; to be asked after `look_up`."""
-        return any(item not in self._known and item not in self._aliases for item in self._tags)
+        """Whether somebody who owns a span is named by nothing known; to be asked after `look_up`."""
+        known = self._known
+        return any(self._counts(item) not in known for item in self._names.owners)
 
     def make_missing(self) -> None:
-        """Make and commit a subject for each identifier that named none; aliases wait."""
-        fresh = self._missing(item for item in self._tags if item not in self._aliases)
-        made = dict(zip(fresh, uuid7s(self._at, len(fresh)), strict=True))
-        rows = self._rows(made)
-        kinds = ["person" if item.kind == "user" else "session" for item in fresh]
+        """Find or make, and commit, a subject for each owner that is named by nothing known; aliases wait."""
+        missing = {self._counts(item) for item in self._names.owners} - self._known.keys()
+        fresh = sorted(missing, key=self._place)
         with tenant_scope(region_alias(self._ring.region), self._tenant_id) as connection:
+            joined = self._joined(connection, missing)
+            alone = [item for item in fresh if item not in joined]
+            made = dict(zip(alone, uuid7s(self._at, len(alone)), strict=True))
+            kinds = ["session" if item.kind in _IMPERSONAL else "person" for item in alone]
             connection.execute(
                 "INSERT INTO vault_subject (tenant_id, subject_id, kind)"
                 " SELECT %s, * FROM unnest(%s::uuid[], %s::text[])",
                 (self._tenant_id, list(made.values()), kinds),
             )
-            _insert_identifiers(connection, rows)
+            owners = made | joined
+            _insert_identifiers(connection, self._rows({item: owners[item] for item in fresh}))
             # Another process may have been first: what stands in the table is what counts.
             self._known |= self._found(connection, fresh)
 
     def subject(self, identifier: Identifier) -> UUID:
-        """The subject of one of the `identifiers`."""
-        return self._known[identifier]
+        """The subject of one of the owners."""
+        return self._known[self._counts(identifier)]
 
     def write_aliases(self, connection: psycopg.Connection[Any]) -> None:
-        """Record unknown aliases for the subject they were seen beside.
+        """Record unknown aliases for the subject they were seen beside. A known name stays where it is.
 
         Comes before the log's head is locked: whoever waits here for another request's row holds no head, so nobody
         can wait in a circle.
         """
-        fresh = self._missing(self._aliases)
+        fresh = sorted(
+            (item for item in self._names.aliases if item not in self._known), key=self._place
+        )
         if fresh:
-            owners = {item: self._known[self._aliases[item]] for item in fresh}
+            owners = {item: self._known[self._counts(item)] for item in fresh}
             _insert_identifiers(connection, self._rows(owners))
 
-    def _missing(self, items: Iterable[Identifier]) -> list[Identifier]:
-        """What is not known, in a fixed order, so that two processes cannot deadlock."""
-        unknown = [item for item in items if item not in self._known]
-        return sorted(unknown, key=lambda item: (item.kind, self._tags[item]))
+    def _counts(self, item: Identifier) -> Identifier:
+        """The name that counts for this one: itself if it is known, else the one it was seen beside."""
+        known, aliases = self._known, self._names.aliases
+        while item not in known and item in aliases:
+            item = aliases[item]
+        return item
+
+    def _joined(
+        self, connection: psycopg.Connection[Any], missing: Collection[Identifier]
+    ) -> dict[Identifier, UUID]:
+        """New names that are one more name of somebody known: docs/spec/subjects.md section 3.
+
+        Requests that ask this wait for each other, so that two cannot give one subject two names of a kind at once.
+        """
+        wanted = [
+            (self._known[alias], owner)
+            for alias in self._names.aliases
+            if alias in self._known and alias.kind not in _IMPERSONAL
+            for owner in [self._counts(self._names.aliases[alias])]
+            if owner in missing
+        ]
+        if not wanted:
+            return {}
+        connection.execute(_LOCK_JOINS, (str(self._tenant_id),))
+        subjects, kinds = zip(*((subject, owner.kind) for subject, owner in wanted), strict=True)
+        rows = connection.execute(_MAY_JOIN, (list(subjects), list(kinds), self._tenant_id))
+        free = set(rows.fetchall())
+        joined: dict[Identifier, UUID] = {}
+        for subject_id, owner in sorted(wanted, key=lambda pair: (pair[0], self._place(pair[1]))):
+            if owner not in joined and (subject_id, owner.kind) in free:
+                free.remove((subject_id, owner.kind))
+                joined[owner] = subject_id
+        return joined
+
+    def _place(self, item: Identifier) -> tuple[str, bytes]:
+        """A fixed order, so that two processes cannot deadlock."""
+        return item.kind, self._tags[item]
 
     def _found(
         self, connection: psycopg.Connection[Any], items: Collection[Identifier]
@@ -137,7 +185,7 @@ class Naming:
         return {by_tag[place]: subject_id for place, subject_id in found.items()}
 
     def _rows(self, owners: Mapping[Identifier, UUID]) -> list[_IdentifierRow]:
-        named = {owner for item, owner in owners.items() if item.kind != "trace"}
+        named = {owner for item, owner in owners.items() if item.kind != _TRACE}
         keys = self._ring.keys_to_seal(self._tenant_id, named, DATA_CLASS)
         prefix = ContextPrefix(
             region=self._ring.region, tenant_id=self._tenant_id, data_class=DATA_CLASS
@@ -148,10 +196,33 @@ class Naming:
                 item.kind.encode(),
                 self._tags[item],
                 owner.bytes,
-                *_sealed_value(item, owner, keys, prefix, self._at),
+                *self._sealed(item, owner, keys, prefix),
             )
             for item, owner in owners.items()
         ]
+
+    def _sealed(
+        self,
+        item: Identifier,
+        subject_id: UUID,
+        keys: Mapping[UUID, WrapKey],
+        prefix: ContextPrefix,
+    ) -> _IdentifierRow:
+        """Object id, key id, wrapped CEK and envelope of the name as it was sent, and the version of its tag.
+
+        A trace id is not sealed, and tagged as it is.
+        """
+        if item.kind == _TRACE:
+            return None, None, None, None, _AS_SENT
+        object_id, key = uuid7(self._at), keys[subject_id]
+        box = seal_object(
+            dek=key,
+            prefix=prefix,
+            subject_id=subject_id.bytes,
+            object_id=object_id.bytes,
+            content=self._names.sent.get(item, item.value).encode(),
+        )
+        return object_id.bytes, key.key_id, box.wrapped_cek, box.envelope, _VERSION
 
 
 _tenant_subjects: dict[tuple[str, UUID], UUID] = {}
@@ -198,36 +269,15 @@ def refuse_unless_readable(connection: psycopg.Connection[Any], subjects: Iterab
 
 
 def _known(
-    connection: psycopg.Connection[Any], wanted: Sequence[tuple[IdentifierKind, bytes]]
-) -> dict[tuple[IdentifierKind, bytes], UUID]:
+    connection: psycopg.Connection[Any], wanted: Sequence[tuple[str, bytes]]
+) -> dict[tuple[str, bytes], UUID]:
     """Subjects by (kind, tag) of an identifier."""
     rows: list[Any] = _FIND_IDENTIFIERS.run(
         connection,
         array(TEXT_OID, [kind.encode() for kind, _ in wanted]),
         array(BYTEA_OID, [tag for _, tag in wanted]),
     )
-    return {(_KINDS[kind], tag): UUID(bytes=subject_id) for kind, tag, subject_id in rows}
-
-
-def _sealed_value(
-    item: Identifier,
-    subject_id: UUID,
-    keys: Mapping[UUID, WrapKey],
-    prefix: ContextPrefix,
-    at: datetime,
-) -> _IdentifierRow:
-    """Object id, key id, wrapped CEK and envelope of the identifier itself; nothing for a trace id."""
-    if item.kind == "trace":
-        return None, None, None, None
-    object_id, key = uuid7(at), keys[subject_id]
-    box = seal_object(
-        dek=key,
-        prefix=prefix,
-        subject_id=subject_id.bytes,
-        object_id=object_id.bytes,
-        content=item.value.encode(),
-    )
-    return object_id.bytes, key.key_id, box.wrapped_cek, box.envelope
+    return {(kind.decode(), tag): UUID(bytes=subject_id) for kind, tag, subject_id in rows}
 
 
 def _insert_identifiers(connection: psycopg.Connection[Any], rows: list[_IdentifierRow]) -> None:
@@ -238,11 +288,15 @@ def _insert_identifiers(connection: psycopg.Connection[Any], rows: list[_Identif
 
 def identifier_tag(*, region: str, tenant_id: UUID, identifier: Identifier) -> bytes:
     """The keyed tag of an identifier: what a record may say in its place."""
-    return keyring(region).tag_keys(tenant_id).identifier_tag(identifier.kind, identifier.value)
+    return _tag(keyring(region).tag_keys(tenant_id), identifier)
 
 
-def subject_named(
-    connection: psycopg.Connection[Any], kind: IdentifierKind, tag: bytes
-) -> UUID | None:
+def subject_named(connection: psycopg.Connection[Any], kind: str, tag: bytes) -> UUID | None:
     """The subject that a tagged identifier names, or None; for search, where nothing is made."""
     return _known(connection, [(kind, tag)]).get((kind, tag))
+
+
+def _tag(keys: TenantTagKeys, item: Identifier) -> bytes:
+    return keys.identifier_tag(
+        item.kind, item.value if item.kind == _TRACE else tagged_text(item.value)
+    )

@@ -22,12 +22,14 @@ Rank: TypeAlias = Literal["strong", "weak"]
 DIALECTS: Final = frozenset(
     {"genai_current", "genai_deprecated", "openinference", "openllmetry", "seed", "resource"}
 )
+IDENTIFIER_KINDS: Final = frozenset({"user", "session", "email", "phone"})
+"""The kinds that an attribute can be for every tenant (docs/spec/subjects.md section 1)."""
 _TARGETS: Final[dict[str, frozenset[str]]] = {
     "header": frozenset(ATTRIBUTE_FIELDS),
     "content": frozenset(CONTENT_OWNERS) - {"attributes", "events", "error_message"},
     "family": frozenset(CONTENT_OWNERS) - {"attributes", "events", "error_message"},
     "mapping": frozenset({"prompt_variables"}),
-    "identifier": frozenset({"user", "session"}),
+    "identifier": IDENTIFIER_KINDS,
     "claim": frozenset({"prompt", "input", "output"}),
     "error": frozenset({"message", "stacktrace"}),
     "parameters": frozenset({""}),

@@ -13,13 +13,14 @@ from typing import Final
 
 import orjson
 
+from auditvault.core.identifiers import KIND, MAX_IDENTIFIER
 from auditvault.ingest.dialects.fields import (
     ATTRIBUTE_FIELDS,
     CONTENT_OWNERS,
     INVOCATION_PARAMETERS,
     OPERATIONS,
 )
-from auditvault.ingest.dialects.table import ROWS, Row
+from auditvault.ingest.dialects.table import IDENTIFIER_KINDS, ROWS, Row
 from auditvault.ingest.normalize.checks import CHECKS, check_word
 from auditvault.ingest.normalize.draft import REDACTED, REDACTED_RAW, Draft, Handler
 from auditvault.ingest.otlp.reading import Value
@@ -29,7 +30,7 @@ FAMILY_ROLES: Final = {row.key: row.target for row in ROWS if row.place in {"fam
 """Prefix of a flattened family or a mapping -> content role."""
 
 _REMEMBERED: Final = 16_384
-_MAX_IDENTIFIER: Final = 512
+_IDENTIFIER_PREFIX: Final = "auditvault.identifier."
 _MAX_PARAMETERS: Final = 65_536
 _SCRUBBED: Final = "[Scrubbed due to"
 _SHA256_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
@@ -97,10 +98,22 @@ def _identifier_handler(kind: str) -> Handler:
     return handle
 
 
+def _declared_handler(kind: str) -> Handler:
+    """Whether the tenant has such a kind is not known here: it is an identifier, and an attribute like any other."""
+
+    def handle(draft: Draft, key: bytes, raw: bytes) -> None:
+        text = identifier_text(read_value(raw))
+        if text is not None and (kind, text) not in draft.identifiers:
+            draft.identifiers.append((kind, text))
+        draft.leave(key, raw)
+
+    return handle
+
+
 def identifier_text(value: Value) -> str | None:
     """A value as an identifier; None if it can't be one, or the sender hid it."""
     text = str(value) if type(value) is int else value
-    if type(text) is not str or not 0 < len(text) <= _MAX_IDENTIFIER:
+    if type(text) is not str or not 0 < len(text) <= MAX_IDENTIFIER:
         return None
     return None if text == REDACTED or text.startswith(_SCRUBBED) else text
 
@@ -245,6 +258,10 @@ def _resolve(key: str) -> Handler:
     for prefix in _MAPPINGS:
         if key.startswith(prefix + ".") and len(key) > len(prefix) + 1:
             return _member_handler(prefix, -1, key[len(prefix) + 1 :])
+    kind = key.removeprefix(_IDENTIFIER_PREFIX)
+    if kind not in {key, "trace"} and KIND.fullmatch(kind):
+        known = kind in IDENTIFIER_KINDS
+        return _identifier_handler(kind) if known else _declared_handler(kind)
     return Draft.leave
 
 

@@ -86,6 +86,10 @@ def _fill_by_hand(cluster, tenant_id):
             (tenant_id, uuid4(), uuid4(), [uuid4()], bytes(32)),
         )
         connection.execute(
+            "INSERT INTO vault_identifier_kind VALUES (%s, 'customer', 'exact', NULL, %s)",
+            (tenant_id, uuid4()),
+        )
+        connection.execute(
             "INSERT INTO vault_subject_link (tenant_id, subject_id, group_id)"
             " SELECT tenant_id, subject_id, %s FROM vault_subject WHERE tenant_id = %s LIMIT 1",
             (uuid4(), tenant_id),

@@ -30,6 +30,7 @@ TENANT_TABLES = (
     "vault_record",
     "vault_tag_alias",
     "vault_erasure",
+    "vault_identifier_kind",
     "vault_subject_link",
 )
 

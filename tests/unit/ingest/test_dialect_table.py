@@ -38,7 +38,7 @@ def researched() -> list[dict[str, str]]:
         "a.b,genai_current,header,trace_id,strong",
         "a.b,genai_current,header,no_such_field,strong",
         "a.b,genai_current,content,attributes,strong",
-        "a.b,genai_current,identifier,email,strong",
+        "a.b,genai_current,identifier,customer,strong",
         "a.b,genai_current,header",
     ],
 )

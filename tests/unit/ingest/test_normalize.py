@@ -264,9 +264,9 @@ def test_identifiers_are_listed_once_with_aliases_last(normalized: Build, left: 
         resource={"user.id": "device-owner"},
     )
     assert item.identifiers == [
+        ("email", "bob@example.com"),
         ("session", "s1"),
         ("user", "4711"),
-        ("user", "bob@example.com"),
         ("user", "device-owner"),
     ]
     assert left(item) == {"span": {"user.name": "Bob"}}
