@@ -24,6 +24,7 @@ COMMANDS = {
     "tenant": "make a tenant, or add regions to one",
     "token": "make a token and print it once; revoke one",
     "resolve": "show the content behind a hash; the look is recorded first",
+    "subject": "show, merge and split subjects; declare kinds of identifiers",
     "verify": "verify every log",
     "bundle": "take entries of a log away, with what proves them",
     "signer": "sign checkpoints until told to stop",

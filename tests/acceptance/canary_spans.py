@@ -82,6 +82,9 @@ def structure_spans(canaries: Canaries) -> Iterator[Span]:
     yield make_span("person", {"session.id": canaries.new("session id")})
     yield make_span("person", {"user.id": canaries.new("a very long user id") + "x" * 600})
     yield make_span("person", {"user.id": f"[Scrubbed due to {canaries.new('scrubbed user')}]"})
+    yield make_span("person", {"user.email": canaries.address("an e-mail address")})
+    yield make_span("person", {"user.phone": canaries.new("a phone number")})
+    yield make_span("person", {"auditvault.identifier.customer": canaries.new("a customer")})
     yield make_span("claim", {"prompt.hash": canaries.new("a hash that is none")})
     text = canaries.new("a text and its own hash")
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -110,6 +113,9 @@ def odd_origins(canaries: Canaries) -> Iterator[ExportTraceServiceRequest]:
         "user.id",
         "session.id",
         "enduser.id",
+        "user.email",
+        "user.phone",
+        "auditvault.identifier.customer",
     )
     for key in unknown:
         resource = {"service.name": "odd", key: canaries.new(f"resource {key}")}
