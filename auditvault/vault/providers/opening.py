@@ -34,4 +34,12 @@ def open_provider(url: str) -> KeyProvider:
     return BoxedKeyProvider(service)
 
 
-_SERVICES: dict[Scheme, tuple[str, Callable[[ProviderPlace], KeyService]]] = {}
+def _transit(place: ProviderPlace) -> KeyService:
+    from auditvault.vault.providers.transit import TransitService
+
+    return TransitService(place)
+
+
+_SERVICES: dict[Scheme, tuple[str, Callable[[ProviderPlace], KeyService]]] = {
+    "transit": ("transit", _transit),
+}
