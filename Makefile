@@ -7,7 +7,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: up test check bench verifier clean browser
+.PHONY: up test check bench verifier clean browser token
 
 # The first Python on the path that is new enough and not too new.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -23,7 +23,7 @@ up: $(VENV)/.runtime
 	@exec $(BIN)/auditvault up $(ARGS)
 
 # Two processes, each with servers of its own: most tests wait for a database. A file's tests stay together.
-test: $(VENV)/.dev browser
+test: $(VENV)/.dev browser token
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Settings refuse to start without their variables; these checks connect to nothing.
@@ -76,4 +76,13 @@ browser:
 		apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
 	else \
 		echo "the console's tests need Chromium: install the package chromium" >&2; exit 1; \
+	fi
+
+# The tests of key providers speak to a real PKCS#11 token.
+token:
+	@command -v softhsm2-util >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq -y --no-install-recommends softhsm2 >/dev/null; \
+	else \
+		echo "the tests of key providers need SoftHSM2: install the package softhsm2" >&2; exit 1; \
 	fi

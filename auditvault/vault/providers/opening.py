@@ -40,6 +40,13 @@ def _transit(place: ProviderPlace) -> KeyService:
     return TransitService(place)
 
 
+def _pkcs11(place: ProviderPlace) -> KeyService:
+    from auditvault.vault.providers.pkcs11 import Pkcs11Service
+
+    return Pkcs11Service(place)
+
+
 _SERVICES: dict[Scheme, tuple[str, Callable[[ProviderPlace], KeyService]]] = {
     "transit": ("transit", _transit),
+    "pkcs11": ("pkcs11", _pkcs11),
 }
