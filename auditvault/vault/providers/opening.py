@@ -40,6 +40,12 @@ def _transit(place: ProviderPlace) -> KeyService:
     return TransitService(place)
 
 
+def _aws(place: ProviderPlace) -> KeyService:
+    from auditvault.vault.providers.aws import AwsService
+
+    return AwsService(place)
+
+
 def _pkcs11(place: ProviderPlace) -> KeyService:
     from auditvault.vault.providers.pkcs11 import Pkcs11Service
 
@@ -48,5 +54,6 @@ def _pkcs11(place: ProviderPlace) -> KeyService:
 
 _SERVICES: dict[Scheme, tuple[str, Callable[[ProviderPlace], KeyService]]] = {
     "transit": ("transit", _transit),
+    "aws-kms": ("aws", _aws),
     "pkcs11": ("pkcs11", _pkcs11),
 }
