@@ -46,6 +46,12 @@ def _aws(place: ProviderPlace) -> KeyService:
     return AwsService(place)
 
 
+def _gcp(place: ProviderPlace) -> KeyService:
+    from auditvault.vault.providers.gcp import GcpService
+
+    return GcpService(place)
+
+
 def _pkcs11(place: ProviderPlace) -> KeyService:
     from auditvault.vault.providers.pkcs11 import Pkcs11Service
 
@@ -55,5 +61,6 @@ def _pkcs11(place: ProviderPlace) -> KeyService:
 _SERVICES: dict[Scheme, tuple[str, Callable[[ProviderPlace], KeyService]]] = {
     "transit": ("transit", _transit),
     "aws-kms": ("aws", _aws),
+    "gcp-kms": ("gcp", _gcp),
     "pkcs11": ("pkcs11", _pkcs11),
 }

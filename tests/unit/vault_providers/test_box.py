@@ -27,6 +27,7 @@ from auditvault.vault.providers.box import (
     open_box,
     outer_of,
 )
+from auditvault.vault.providers.crc32c import crc32c
 from auditvault.vault.providers.errors import KeyProviderUnusableError
 from auditvault.vault.providers.service import PAUSE_SECONDS, BoxedKeyProvider, PerProcess
 
@@ -211,3 +212,9 @@ def test_a_client_is_made_once_and_again_when_it_was_forgotten() -> None:
     assert client.get() is client.get()
     client.forget()
     assert client.get() is made[1]
+
+
+def test_the_checksum_is_the_one_of_rfc_3720() -> None:
+    assert crc32c(b"123456789") == 0xE3069283
+    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert crc32c(b"\xff" * 32) == 0x62A8AB43
