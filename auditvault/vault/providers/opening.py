@@ -52,6 +52,12 @@ def _gcp(place: ProviderPlace) -> KeyService:
     return GcpService(place)
 
 
+def _azure(place: ProviderPlace) -> KeyService:
+    from auditvault.vault.providers.azure import AzureService
+
+    return AzureService(place)
+
+
 def _pkcs11(place: ProviderPlace) -> KeyService:
     from auditvault.vault.providers.pkcs11 import Pkcs11Service
 
@@ -62,5 +68,6 @@ _SERVICES: dict[Scheme, tuple[str, Callable[[ProviderPlace], KeyService]]] = {
     "transit": ("transit", _transit),
     "aws-kms": ("aws", _aws),
     "gcp-kms": ("gcp", _gcp),
+    "azure-keyvault": ("azure", _azure),
     "pkcs11": ("pkcs11", _pkcs11),
 }
