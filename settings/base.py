@@ -87,14 +87,17 @@ def _database(variable: str) -> dict[str, Any]:
 
 
 DATABASES: dict[str, dict[str, Any]] = {"default": _database("AUDITVAULT_CONTROL_URL")}
-ROOT_KEY_FILES: dict[str, str] = {}
+# Where each region's root keys live; empty in a process that opens no content.
+KEY_PROVIDERS: dict[str, str] = {}
 # Outside every database's backups: what was erased, and must stay so after a restore.
 ERASURE_LEDGER_DIRS: dict[str, str] = {}
 for _region in REGIONS:
     _upper = _region.upper()
     DATABASES[f"region_{_region}"] = _database(f"AUDITVAULT_REGION_{_upper}_URL")
     DATABASES[f"keys_{_region}"] = _database(f"AUDITVAULT_KEYS_{_upper}_URL")
-    ROOT_KEY_FILES[_region] = env.text(f"AUDITVAULT_ROOT_KEY_{_upper}_FILE", "")
+    KEY_PROVIDERS[_region] = env.key_provider(
+        f"AUDITVAULT_KEY_PROVIDER_{_upper}", f"AUDITVAULT_ROOT_KEY_{_upper}_FILE"
+    )
     ERASURE_LEDGER_DIRS[_region] = env.text(f"AUDITVAULT_ERASURE_LEDGER_{_upper}_DIR", "")
     # Only the processes that sweep and sign are given these.
     for _alias, _name in {

@@ -15,6 +15,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from auditvault.vault.providers.errors import KeyProviderUrlError
+from auditvault.vault.providers.place import parse_place
+
 # How long a request waits for a server that does not answer; `?connect_timeout=` in the URL says otherwise.
 _CONNECT_SECONDS = 5
 
@@ -140,6 +143,24 @@ def _is_store_url(value: str) -> bool:
 def _is_endpoint(value: str) -> bool:
     parts = urlsplit(value)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def key_provider(name: str, file_name: str) -> str:
+    """The variable as a key provider's URL, without credentials; empty where neither variable is set.
+
+    `file_name` names an older variable, whose value is the path of a file and means `file://`.
+    """
+    value, path = text(name, ""), text(file_name, "")
+    if value and path:
+        raise ImproperlyConfigured(f"Only one of {name} and {file_name} may be set.")
+    if path:
+        value, name = Path(path).absolute().as_uri(), file_name
+    if value:
+        try:
+            parse_place(value)
+        except KeyProviderUrlError as error:
+            raise ImproperlyConfigured(f"{name}: {error.message}") from None
+    return value
 
 
 def dotted_oid(name: str) -> str:

@@ -11,12 +11,13 @@ if not env.names("AUDITVAULT_ALLOWED_HOSTS"):
     raise ImproperlyConfigured(
         "AUDITVAULT_ALLOWED_HOSTS must name the hosts this site answers for."
     )
-if not env.flag("AUDITVAULT_ALLOW_FILE_KEYS", default=False):
-    # The file provider keeps the root key beside the data it protects: fit for evaluation only.
-    raise ImproperlyConfigured(
-        "Production needs a key provider outside this machine. Only the file provider exists in this "
-        "version; set AUDITVAULT_ALLOW_FILE_KEYS=true to accept its risk knowingly."
-    )
+# A root key in a file lies beside the data it protects. A process without a provider opens nothing and may start.
+for _region, _provider in KEY_PROVIDERS.items():
+    if _provider.startswith("file:"):
+        raise ImproperlyConfigured(
+            f"Production keeps no root keys in files: set AUDITVAULT_KEY_PROVIDER_{_region.upper()} to a key"
+            " service or a token (docs/howto/choose-a-key-provider.md)."
+        )
 
 SECURE_SSL_REDIRECT = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -7,7 +7,6 @@ key is gone though its subject lives gets a second look, outside the snapshot: a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -62,9 +61,8 @@ Found = tuple[StoredObject, str | None, list[Named]]
 
 
 def holds_keys(region: str) -> bool:
-    """Whether this process may read the region's root key, and so open contents."""
-    path = settings.ROOT_KEY_FILES.get(region, "")
-    return bool(path) and os.access(path, os.R_OK)
+    """Whether this process has a key provider for the region, and so may open contents."""
+    return bool(settings.KEY_PROVIDERS.get(region))
 
 
 def contents_named(members: Mapping[str, Any]) -> Iterator[tuple[UUID, str, bytes]]:

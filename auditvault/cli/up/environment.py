@@ -28,10 +28,14 @@ Purpose = Literal["web", "worker", "beat", "signer", "owner", "operator"]
 # Taken over from the supervisor's own environment where set; everything else stays behind.
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TMPDIR|TERM|OMP_[A-Z_]+|OPENBLAS_[A-Z0-9_]+"
-    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|ALLOW_FILE_KEYS|PUBLIC_LOGS|WITNESS_[A-Z_]+|COPIES_[A-Z0-9_]+)"
+    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|PUBLIC_LOGS|WITNESS_[A-Z_]+|COPIES_[A-Z0-9_]+)"
 )
 # What opens the store of the copies: for workers alone. The operator's environment is written into a file.
 _CLOUD = re.compile(r"(AWS|GOOGLE|AZURE)_[A-Z0-9_]+")
+# Key providers whose credentials those are: web opens and seals with them.
+_CLOUD_PROVIDER = re.compile(r"(aws-kms|gcp-kms|azure-keyvault):")
+# Where SoftHSM's module finds its tokens.
+_TOKEN_MODULE = ("SOFTHSM2_CONF",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,8 +66,7 @@ def child_environment(
     secrets = _secrets(site)
     if purpose in {"web", "worker", "operator"}:
         for region in served:
-            key_file = secrets.root_key_file(region)
-            environment[f"AUDITVAULT_ROOT_KEY_{region.upper()}_FILE"] = str(key_file)
+            environment |= _key_provider(region, secrets, inherited)
             ledger = Home(path=site.home).erasure_ledger / region
             environment[f"AUDITVAULT_ERASURE_LEDGER_{region.upper()}_DIR"] = str(ledger)
         environment["AUDITVAULT_ERASURE_VKEYS_FILE"] = str(secrets.erasure_vkeys_file)
@@ -71,7 +74,7 @@ def child_environment(
         environment["AUDITVAULT_BROKER_URL"] = site.broker_url
     if purpose in {"worker", "operator"}:
         environment["AUDITVAULT_ERASURE_KEY_FILE"] = str(secrets.erasure_key_file)
-    if purpose == "worker":
+    if purpose == "worker" or (purpose == "web" and _asks_cloud(environment)):
         environment |= {name: value for name, value in inherited.items() if _CLOUD.fullmatch(name)}
     if purpose == "signer":
         environment["AUDITVAULT_SIGNER_KEY_FILE"] = str(secrets.signer_key_file)
@@ -82,6 +85,23 @@ def child_environment(
         state = Home(path=site.home).signer / "state.json"
         environment["AUDITVAULT_SIGNER_STATE_FILE"] = str(state)
     return environment
+
+
+def _key_provider(
+    region: str, secrets: SecretStore, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """The provider that the operator names for the region; otherwise the file in the home."""
+    name = f"AUDITVAULT_KEY_PROVIDER_{region.upper()}"
+    if url := inherited.get(name, ""):
+        return {name: url} | {key: inherited[key] for key in _TOKEN_MODULE if key in inherited}
+    return {f"AUDITVAULT_ROOT_KEY_{region.upper()}_FILE": str(secrets.root_key_file(region))}
+
+
+def _asks_cloud(environment: Mapping[str, str]) -> bool:
+    return any(
+        name.startswith("AUDITVAULT_KEY_PROVIDER_") and _CLOUD_PROVIDER.match(value)
+        for name, value in environment.items()
+    )
 
 
 def _common(site: Site, regions: Sequence[str]) -> dict[str, str]:

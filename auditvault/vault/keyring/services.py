@@ -12,12 +12,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from django.conf import settings
 
 from auditvault.core.crypto.keywrap import (
     SECRET_SIZE,
@@ -31,7 +29,7 @@ from auditvault.core.crypto.tags import TenantTagKeys
 from auditvault.core.errors import AuditvaultError
 from auditvault.ledger.scope import keys_alias, tenant_scope
 from auditvault.vault.keyring.cache import KeyCache
-from auditvault.vault.providers.file import FileKeyProvider
+from auditvault.vault.providers.of_region import provider_of
 
 _TAG_VERSION = 1
 
@@ -362,5 +360,5 @@ def keyring(region: str) -> Keyring:
         keys_alias(
             region
         )  # refuses a region that this process does not serve, before its key is touched
-        _keyrings[region] = Keyring(region, FileKeyProvider(Path(settings.ROOT_KEY_FILES[region])))
+        _keyrings[region] = Keyring(region, provider_of(region))
     return _keyrings[region]

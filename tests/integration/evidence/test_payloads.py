@@ -235,7 +235,7 @@ def test_the_command_opens_nothing_when_told_so_and_says_it(recorded, log):
 def keyless(service, monkeypatch):
     from django.conf import settings
 
-    monkeypatch.setattr(settings, "ROOT_KEY_FILES", {"eu": "", "us": ""})
+    monkeypatch.setattr(settings, "KEY_PROVIDERS", {"eu": "", "us": ""})
 
 
 def test_without_the_keys_the_command_opens_nothing_and_says_it(recorded, log, keyless):

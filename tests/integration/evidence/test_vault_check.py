@@ -249,6 +249,6 @@ def test_options_that_do_not_go_together_are_no_verdict(service, options):
 def test_the_vault_without_its_keys_is_no_verdict(service, monkeypatch):
     from django.conf import settings
 
-    monkeypatch.setattr(settings, "ROOT_KEY_FILES", {"eu": "", "us": ""})
+    monkeypatch.setattr(settings, "KEY_PROVIDERS", {"eu": "", "us": ""})
     code, answer = verify(vault=True)
     assert (code, answer["verdict"]) == (2, "not_checked")

@@ -208,6 +208,6 @@ def test_a_wrong_root_key_reveals_nothing_and_records_nothing(
     wrong.write_text("ab" * 32)
     wrong.chmod(0o600)
     forget_keys(monkeypatch)
-    monkeypatch.setitem(settings.ROOT_KEY_FILES, "eu", str(wrong))
+    monkeypatch.setitem(settings.KEY_PROVIDERS, "eu", wrong.as_uri())
     answer = resolve(client, tenant, "one")
     assert (answer.status_code, "contents" in answer.json()) == (503, False)

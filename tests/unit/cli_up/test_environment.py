@@ -125,3 +125,42 @@ def test_what_opens_the_store_of_the_copies_is_for_workers_alone():
 
     assert [each for each in purposes if "AWS_SECRET_ACCESS_KEY" in told[each]] == ["worker"]
     assert all("AUDITVAULT_COPIES_EU_URL" in told[each] for each in purposes)
+
+
+PURPOSES = ("web", "worker", "beat", "signer", "owner", "operator")
+KMS = {"AUDITVAULT_KEY_PROVIDER_EU": "aws-kms://eu-central-1/av-eu"}
+
+
+def test_a_key_provider_is_told_to_those_that_open_contents_instead_of_a_file():
+    told = {purpose: environment(purpose, inherited=KMS) for purpose in PURPOSES}
+
+    opening = [each for each in PURPOSES if KMS.items() <= told[each].items()]
+    assert opening == ["web", "worker", "operator"]
+    assert not any("AUDITVAULT_ROOT_KEY_EU_FILE" in found for found in told.values())
+    # The other region goes on with its file.
+    assert all("AUDITVAULT_ROOT_KEY_US_FILE" in told[each] for each in opening)
+
+
+def test_the_key_provider_of_another_region_is_not_told():
+    found = environment("worker", regions=("us",), inherited=KMS)
+
+    assert not any("_EU" in name for name in found)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("aws-kms://eu-central-1/av", True), ("transit://h/t/av?token-file=/t", False), ("", False)],
+)
+def test_a_cloud_s_credentials_are_for_web_where_a_cloud_holds_the_key(url, told):
+    shell = {"AUDITVAULT_KEY_PROVIDER_EU": url, "AWS_SECRET_ACCESS_KEY": "x"}
+
+    assert ("AWS_SECRET_ACCESS_KEY" in environment("web", inherited=shell)) == told
+    assert "AWS_SECRET_ACCESS_KEY" not in environment("operator", inherited=shell)
+
+
+def test_where_tokens_lie_is_told_with_the_provider():
+    url = "pkcs11:token=t;object=av?module-path=/m&pin-source=/p"
+    shell = {"AUDITVAULT_KEY_PROVIDER_EU": url, "SOFTHSM2_CONF": "/etc/softhsm2.conf"}
+
+    assert environment("web", inherited=shell)["SOFTHSM2_CONF"] == "/etc/softhsm2.conf"
+    assert "SOFTHSM2_CONF" not in environment("beat", inherited=shell)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -123,3 +125,52 @@ def test_a_word_that_is_not_one_of_the_allowed_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setenv(NAME, "compliance")
     with pytest.raises(ImproperlyConfigured, match="COMPLIANCE, GOVERNANCE"):
         environment.one_of(NAME, "COMPLIANCE", ("COMPLIANCE", "GOVERNANCE"))
+
+
+FILE_NAME = "AUDITVAULT_TEST_FILE"
+
+
+def key_provider(monkeypatch: pytest.MonkeyPatch, url: str, path: str = "") -> str:
+    monkeypatch.setenv(NAME, url)
+    monkeypatch.setenv(FILE_NAME, path)
+    return environment.key_provider(NAME, FILE_NAME)
+
+
+def test_a_key_provider_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "aws-kms://eu-central-1/av-eu"
+    assert key_provider(monkeypatch, url) == url
+    assert key_provider(monkeypatch, "") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [("/etc/root.key", "file:///etc/root.key"), ("/with blank", "file:///with%20blank")],
+)
+def test_the_older_variable_means_a_file(
+    monkeypatch: pytest.MonkeyPatch, path: str, url: str
+) -> None:
+    assert key_provider(monkeypatch, "", path) == url
+
+
+def test_a_relative_key_file_is_in_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert key_provider(monkeypatch, "", "root.key") == (tmp_path / "root.key").as_uri()
+
+
+def test_two_ways_to_say_it_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"{NAME} and {FILE_NAME}"):
+        key_provider(monkeypatch, "file:///a", "/a")
+
+
+@pytest.mark.parametrize(
+    "url", ["vault://host/t/av", "transit://u:secret-word@h/t/av?token-file=/t", "/etc/root.key"]
+)
+def test_what_is_no_key_provider_is_refused_without_being_repeated(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=NAME) as refused:
+        key_provider(monkeypatch, url)
+    assert "secret-word" not in str(refused.value)
+    assert refused.value.__cause__ is None
