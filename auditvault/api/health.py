@@ -18,6 +18,7 @@ from auditvault.api.time_figures import time_figures
 from auditvault.evidence.jobs import last_runs
 from auditvault.evidence.witnesses import JOB_NAME as WITNESS_JOB
 from auditvault.vault.erasures.pending import restore_pending_reason
+from auditvault.vault.health import key_provider_health
 
 
 def healthz(_request: HttpRequest) -> HttpResponse:
@@ -26,8 +27,8 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Every database answers, no region waits after a restore, the logs are witnessed as the policy says; or 503."""
-    checks = dict(_database_checks()) | dict(_restore_checks())
+    """Databases and key providers answer, no region waits after a restore, the logs are witnessed; or 503."""
+    checks = dict(_database_checks()) | dict(_provider_checks()) | dict(_restore_checks())
     checks |= dict(_witness_checks(datetime.now(UTC)))
     ready = all(value == "ok" for value in checks.values())
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
@@ -55,6 +56,17 @@ def _restore_checks() -> Iterator[tuple[str, str]]:
         except UNAVAILABLE:
             continue
         yield f"restore_{region}", f"restore_pending: {reason}" if reason else "ok"
+
+
+def _provider_checks() -> Iterator[tuple[str, str]]:
+    """Without the keyring nobody can say which key to ask about; that database's own check is red then."""
+    for region in settings.REGIONS:
+        try:
+            said = key_provider_health(region)
+        except UNAVAILABLE:
+            continue
+        if said is not None:
+            yield f"key_provider_{region}", said
 
 
 def _witness_checks(now: datetime) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from auditvault.core.crypto.keywrap import KeyProviderError, WrapError
 from auditvault.core.errors import AuditvaultError
 
 log = logging.getLogger("auditvault.api")
@@ -100,6 +101,11 @@ def describe(  # noqa: PLR0911  # one line a kind of error
     error: Exception,
 ) -> tuple[HTTPStatus, str, str, dict[str, Any]] | None:
     """Status, code, detail and further members of an error; None for one that nobody foresaw."""
+    if isinstance(error, (KeyProviderError, WrapError)):
+        # Which key service, token or file it is, is the operator's to know.
+        log.error("a key cannot be used: %s: %s", error.code, error.message, exc_info=error)
+        detail = "A key of this service cannot be used now. Try again later."
+        return status_of(error), error.code, detail, {}
     if isinstance(error, AuditvaultError):
         return status_of(error), error.code, error.message, {}
     if isinstance(error, UNAVAILABLE):
