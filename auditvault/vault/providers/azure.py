@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from azure.core import exceptions
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
 from azure.identity import CredentialUnavailableError, DefaultAzureCredential
-from azure.keyvault.keys import KeyClient, KeyType, KeyVaultKey
+from azure.keyvault.keys import KeyClient, KeyProperties, KeyType, KeyVaultKey
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, utils
@@ -59,6 +60,9 @@ _HSM_HOST = ".managedhsm.azure.net"
 _BOUNDS: dict[str, Any] = {"connection_timeout": CONNECT_SECONDS, "read_timeout": ANSWER_SECONDS}
 # The library would sleep as long as the service says.
 _NO_RETRIES: dict[str, Any] = {"retry_total": 0}
+# A key whose second is over by now, seen by a clock that is a second off, has no rival.
+_SETTLED_AFTER = timedelta(seconds=2)
+_SETTLING_LOOKS = 10
 
 
 def _default_credential() -> DefaultAzureCredential:
@@ -91,13 +95,14 @@ class AzureService:
         """As `KeyProvider`: the oldest version of the name is the epoch's key.
 
         The service would make a second version for whoever comes second, or crashed and comes again, so it is
-        looked for before and after.
+        looked for before and after. Its times are whole seconds: which of two is the oldest is plain, and the same
+        for everybody, once the second in which the first was made is over.
         """
         name = epoch_name(self._place.name, epoch)
         if not self._versions(name):
             self._refuse_deleted(name)
             self._make(name)
-        versions = self._versions(name)
+        versions = self._settled_versions(name)
         if not versions:
             raise KeyProviderUnavailableError(f"Key Vault does not show the new key {name} yet.")
         key = self._key(name, versions[0])
@@ -169,15 +174,26 @@ class AzureService:
         except _ConflictError as error:
             raise RootKeyDestroyedError(f"The key {name} was deleted.") from error
 
+    def _settled_versions(self, name: str) -> list[str]:
+        """The versions, once none can come before the first any more; waits a second or two at most."""
+        for _ in range(_SETTLING_LOOKS):
+            found = self._properties(name)
+            if not found or datetime.now(UTC) - found[0].created_on >= _SETTLED_AFTER:
+                break
+            time.sleep(_SETTLED_AFTER.total_seconds() / _SETTLING_LOOKS)
+        return self._versions(name)
+
     def _versions(self, name: str) -> list[str]:
         """The versions of a name, oldest first; none where there is no such key."""
+        return [str(each.version) for each in self._properties(name)]
+
+    def _properties(self, name: str) -> list[KeyProperties]:
         try:
             with _translated():
                 found = list(self._client.get().list_properties_of_key_versions(name))
         except KeyRefUnknownError:
             return []
-        found.sort(key=lambda each: (each.created_on, each.version))
-        return [str(each.version) for each in found]
+        return sorted(found, key=lambda each: (each.created_on, each.version))
 
     def _use(self, name: str, version: str, act: str, algorithm: str, value: bytes) -> bytes:
         """Let the service use the key.
