@@ -88,6 +88,23 @@ def test_readiness_and_metrics_say_so(client, tenant, cluster):
     assert 'auditvault_restore_pending{region="us"} 0.0' in metrics
 
 
+def test_contents_are_not_verified_and_logs_are(client, tenant, cluster):
+    from auditvault.cli.management.commands.verify import _opens_payloads
+    from auditvault.evidence.vault_check import check_vault
+    from auditvault.vault.erasures.pending import RestorePendingError
+    from tests.integration.evidence.verdict import findings
+
+    record(client, tenant, chat("a", user="anna"))
+    before = _opens_payloads("eu", None)
+    with marked(cluster):
+        with pytest.raises(RestorePendingError):
+            check_vault(region="eu", tenants=[tenant.tenant_id])
+        with pytest.raises(RestorePendingError):
+            findings(tenant, region="eu", with_payloads=True)
+        assert (before, _opens_payloads("eu", None)) == (True, False)
+        assert findings(tenant, region="eu") == {}
+
+
 def test_the_first_reason_stays(tenant, cluster):
     from auditvault.vault.erasures.pending import mark_restore_pending, restore_pending_reason
 

@@ -31,6 +31,7 @@ from auditvault.evidence.verification import (
     verify_region,
 )
 from auditvault.ledger.restores import Restore
+from auditvault.vault.erasures.pending import restore_pending_reason
 
 HOLDS, DOES_NOT_HOLD, NOT_CHECKED = 0, 1, 2
 
@@ -263,7 +264,8 @@ def _compared(region: str, reports: list[Report]) -> list[Report]:
 
 def _opens_payloads(region: str, asked: bool | None) -> bool:  # noqa: FBT001  # yes, no, or as it may be
     if asked is None:
-        return holds_keys(region)
+        # After a restore the logs are what somebody wants to know about; contents are opened by nobody.
+        return holds_keys(region) and restore_pending_reason(region) is None
     if asked and not holds_keys(region):
         raise VerificationUnavailableError(f"This process does not hold the keys of {region!r}.")
     return asked
