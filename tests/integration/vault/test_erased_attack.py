@@ -79,7 +79,7 @@ def true_opening(tenant, cluster):
     """The opening of the prompt's commitment, as the service gets it with the person's key."""
     from auditvault.ledger.scope import region_alias, tenant_scope
     from auditvault.vault.erasures.pending import refuse_while_restore_pending
-    from auditvault.vault.sealing import objects_by_tag, open_stored
+    from auditvault.vault.opening import objects_by_tag, open_stored
 
     tag = tag_keys(tenant).lookup_tag(hashlib.sha256(TRUTH.encode()).digest())
     with tenant_scope(region_alias("eu"), tenant.tenant_id) as connection:

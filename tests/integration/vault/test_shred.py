@@ -21,6 +21,7 @@ from tests.integration.vault.erasing import (
     subject_of,
 )
 from tests.integration.vault.looking import forget_keys, resolve, resolve_hash, revealed
+from tests.integration.vault.sealed import LARGE, pieces, seal_stream
 
 
 def test_everything_of_the_person_is_gone(tenant, cluster, anna):
@@ -105,6 +106,14 @@ def test_more_objects_than_a_batch_go(client, tenant, cluster, anna, monkeypatch
     record(client, tenant, *[chat(f"{n}", user="anna") for n in range(7)])
     monkeypatch.setattr(shred, "BATCH", 2)
     assert erase(tenant, anna).counts.objects == 9
+    assert left(cluster, tenant, anna) == NOTHING
+
+
+def test_a_large_content_goes_with_all_its_pieces(tenant, cluster, anna):
+    said = seal_stream(tenant, LARGE, subject_id=anna)
+    assert pieces(cluster, said["object"])
+    erase(tenant, anna)
+    assert pieces(cluster, said["object"]) == []
     assert left(cluster, tenant, anna) == NOTHING
 
 
