@@ -23,6 +23,7 @@ from auditvault.core.ids import uuid7, uuid7s
 from auditvault.ledger.copying import int2
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.statements import BYTEA_OID, INT2_OID, TEXT_OID, UUID_OID, Statement, array
+from auditvault.vault.erasures.pending import SEALERS_LOCK
 from auditvault.vault.keyring.services import keyring
 from auditvault.vault.kinds import Identifier
 
@@ -107,7 +108,9 @@ class Naming:
         """Find or make, and commit, a subject for each owner that is named by nothing known; aliases wait."""
         missing = {self._counts(item) for item in self._names.owners} - self._known.keys()
         fresh = sorted(missing, key=self._place)
-        with tenant_scope(region_alias(self._ring.region), self._tenant_id) as connection:
+        alias = region_alias(self._ring.region)
+        # Nobody who gets one more name here is erased before it is there to be taken away.
+        with tenant_scope(alias, self._tenant_id, sharing=SEALERS_LOCK) as connection:
             joined = self._joined(connection, missing)
             alone = [item for item in fresh if item not in joined]
             made = dict(zip(alone, uuid7s(self._at, len(alone)), strict=True))

@@ -111,6 +111,30 @@ def test_who_looked_the_person_up_before_the_erasure_and_seals_after_it_seals_fo
     assert revealed(resolve(client, tenant, "late")) == ["late"]
 
 
+def test_no_name_is_added_to_somebody_who_is_being_erased(client, tenant, cluster, monkeypatch):
+    """A new user id beside a known address is one more name of that person, who is erased at that moment."""
+    from auditvault.vault.subjects import Naming
+
+    address = {"user.email": "anna@example.org"}
+    record(client, tenant, chat("a", attributes=address))
+    anna, real = subject_of(cluster, tenant, "email"), Naming._joined
+    begun = []
+
+    def meanwhile(naming, connection, missing):
+        joined = real(naming, connection, missing)
+        if not begun:
+            assert set(joined.values()) == {anna}
+            begun.append(Aside(lambda: erase(tenant, anna)))
+            until(lambda: begun[0].is_done or is_waiting(cluster))
+        return joined
+
+    monkeypatch.setattr(Naming, "_joined", meanwhile)
+    record(client, tenant, chat("late", user="anna", attributes=address))
+    begun[0].outcome()
+    assert left(cluster, tenant, anna) == NOTHING
+    assert revealed(resolve(client, tenant, "late")) == ["late"]
+
+
 def test_a_key_that_is_still_cached_seals_nothing_for_the_erased_person(
     client, tenant, cluster, anna
 ):
