@@ -31,7 +31,7 @@ from auditvault.vault.keyring.cache import KeyCache
 from auditvault.vault.keyring.services import Keyring
 from auditvault.vault.opening import ContentGoneError, examine_stored, objects_of_subject
 from auditvault.vault.pieces import piece_rows, write_pieces
-from auditvault.vault.subjects import DATA_CLASS
+from auditvault.vault.subjects import DATA_CLASS, refuse_unless_readable
 
 FRAMED_OVER = 2**20
 """Bytes of the largest content that is sealed in one envelope; larger ones are framed."""
@@ -111,7 +111,11 @@ class Sealer:
         if not wanted:
             return
         permit = refuse_while_restore_pending(connection, self._region)
-        for stored in objects_of_subject(connection, UUID(bytes=self.tenant_subject), wanted):
+        own = UUID(bytes=self.tenant_subject)
+        stored_before = objects_of_subject(connection, own, wanted)
+        if stored_before:
+            refuse_unless_readable(connection, [own])
+        for stored in stored_before:
             try:
                 found = examine_stored(permit=permit, tenant_id=self._tenant_id, stored=stored)
             except ContentGoneError:
