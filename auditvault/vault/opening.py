@@ -24,7 +24,8 @@ from auditvault.core.crypto.frames import is_framed, open_framed_object
 from auditvault.core.crypto.keywrap import CryptoContextError, WrapError, WrapKey
 from auditvault.core.errors import AuditvaultError
 from auditvault.vault.erasures.pending import Permit
-from auditvault.vault.keyring.services import KeyDamagedError, KeyDestroyedError, keyring
+from auditvault.vault.keyring.hierarchy import KeyDamagedError, KeyDestroyedError
+from auditvault.vault.keyring.services import keyring
 from auditvault.vault.pieces import read_pieces
 
 log = logging.getLogger("auditvault.vault")

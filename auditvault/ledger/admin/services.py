@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ import psycopg
 from django.conf import settings
 
 from auditvault.core.ids import instant_of, uuid7
-from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
+from auditvault.core.tlog.canonical import JsonValue, canonical_bytes, parse_canonical
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
 from auditvault.ledger.logs import LogRef, log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -27,6 +27,8 @@ from auditvault.ledger.services import Pending, append, format_instant
 
 OPERATOR = UUID(int=0)
 EVENT_VERSION = "auditvault/admin/1"
+# `since` may be another server's instant.
+_CLOCKS_APART = timedelta(hours=1)
 _COLUMNS = "tenant_id, record_id, recorded_at, action, opening, header"
 
 
@@ -98,6 +100,24 @@ def last_recorded(region: str, action: str) -> datetime | None:
         ).fetchone()
     found: datetime | None = row[0] if row is not None else None
     return found
+
+
+def is_recorded(
+    region: str, action: str, details: Mapping[str, JsonValue], *, since: datetime
+) -> bool:
+    """Whether the operator's log of the region has a record of the action since then, with these among its details."""
+    with tenant_scope(region_alias(region), OPERATOR) as connection:
+        rows = connection.execute(
+            "SELECT header FROM admin_event WHERE tenant_id = %s AND action = %s AND recorded_at >= %s",
+            (OPERATOR, action, since - _CLOCKS_APART),
+        ).fetchall()
+    found = [parse_canonical(bytes(header)) for (header,) in rows]
+    return any(
+        isinstance(said, dict)
+        and isinstance(said.get("details"), dict)
+        and details.items() <= said["details"].items()
+        for said in found
+    )
 
 
 def _now(connection: psycopg.Connection[Any]) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
@@ -67,3 +68,23 @@ class SubjectKey(models.Model):
     class Meta:
         managed = False
         db_table = "keyring_subject_key"
+
+
+class Turn(models.Model):
+    """The turn to an epoch: how far it is, what it moved, when what ended was past taking back."""
+
+    to_epoch = models.IntegerField(primary_key=True)
+    state = models.TextField()
+    old_refs = ArrayField(models.TextField())
+    old_keys = ArrayField(models.UUIDField())
+    subject_keys = models.BigIntegerField(default=0)
+    tag_secrets = models.BigIntegerField(default=0)
+    tenant_keys = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    past_recall_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "keyring_turn"

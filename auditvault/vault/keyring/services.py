@@ -10,40 +10,42 @@ harmless and is swept. The other order could lose an acknowledged record.
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg.errors import ForeignKeyViolation
 
 from auditvault.core.crypto.keywrap import (
     SECRET_SIZE,
     KeyProvider,
-    Purpose,
-    WrapError,
+    RootKeyDestroyedError,
     WrapKey,
-    wrap_context,
 )
 from auditvault.core.crypto.tags import TenantTagKeys
-from auditvault.core.errors import AuditvaultError
 from auditvault.ledger.scope import keys_alias, tenant_scope
-from auditvault.vault.keyring.cache import KeyCache
+from auditvault.vault.keyring.cache import KeyCache, SingleFlight
+from auditvault.vault.keyring.contexts import (
+    SubjectKeyName,
+    subject_dek_context,
+    tag_secret_context,
+)
+from auditvault.vault.keyring.hierarchy import (
+    EpochKeys,
+    EpochOverError,
+    KeyDestroyedError,
+    unwrapped,
+)
+from auditvault.vault.keyring.listening import KeyListener
 from auditvault.vault.providers.of_region import provider_of
 
 _TAG_VERSION = 1
+# An epoch that ends between two statements is read anew; it does not end twice within so short a time.
+_READINGS = 3
 
-
-class KeyDestroyedError(AuditvaultError):
-    """The key that sealed an object is gone: erased, or never committed."""
-
-    code = "key_destroyed"
-
-
-class KeyDamagedError(AuditvaultError):
-    """A key was changed in the keyring, or moved to where it does not belong."""
-
-    code = "key_damaged"
+Found = TypeVar("Found")
+_SubjectRow = tuple[UUID, UUID, str, int, UUID, int, bytes]
 
 
 class Keyring:
@@ -51,98 +53,175 @@ class Keyring:
 
     def __init__(self, region: str, provider: KeyProvider) -> None:
         self.region = region
-        self._provider = provider
         self._alias = keys_alias(region)
-        self._region_keys: KeyCache[WrapKey] = KeyCache()
-        self._tenant_keys: KeyCache[WrapKey] = KeyCache()
-        self._tags: KeyCache[TenantTagKeys] = KeyCache()
-        self._to_seal: KeyCache[WrapKey] = KeyCache()
-        self._to_open: KeyCache[WrapKey] = KeyCache()
-        # One loader at a time: a burst of requests for an expired key asks the database once.
-        self._loading = threading.Lock()
+        self.epochs = EpochKeys(region, provider)
+        self._begin_process()
 
     def tag_keys(self, tenant_id: UUID) -> TenantTagKeys:
         """The keys behind the tenant's lookup and identifier tags."""
-        keys = self._tags.get(tenant_id)
-        if keys is None:
-            with self._loading, tenant_scope(self._alias, tenant_id) as connection:
-                secret = self._tag_secret(connection, tenant_id)
-            keys = TenantTagKeys.derive(secret, self.region, tenant_id.bytes)
-            self._tags.put(tenant_id, keys)
+        self._own_process()
+        keys = self._tags.get((tenant_id,))
+        if keys is not None:
+            return keys
+        with self._flights.of(("tags", tenant_id)):
+            keys = self._tags.get((tenant_id,))
+            if keys is None:
+                evictions = self._tags.evictions
+                secret = self._read(tenant_id, lambda at: self._tag_secret(at, tenant_id))
+                keys = TenantTagKeys.derive(secret, self.region, tenant_id.bytes)
+                self._tags.put((tenant_id,), keys, evictions=evictions)
         return keys
 
     def keys_to_seal(
         self, tenant_id: UUID, subjects: Collection[UUID], data_class: str
     ) -> dict[UUID, WrapKey]:
         """A live data key for each subject, made and committed where there is none."""
-        keys = {}
-        missing = []
-        for subject_id in subjects:
-            key = self._to_seal.get((tenant_id, subject_id, data_class))
-            if key is None:
-                missing.append(subject_id)
-            else:
-                keys[subject_id] = key
-        if missing:
-            with self._loading:
-                loaded = self._load_or_make(tenant_id, missing, data_class)
-            for subject_id, key in loaded.items():
-                self._to_seal.put((tenant_id, subject_id, data_class), key)
-            keys |= loaded
+        self._own_process()
+        keys, missing = self._cached_to_seal(tenant_id, subjects, data_class)
+        if not missing:
+            return keys
+        with self._flights.of(("seal", tenant_id)):
+            more, missing = self._cached_to_seal(tenant_id, missing, data_class)
+            keys |= more
+            if missing:
+                evictions = self._to_seal.evictions
+                loaded = self._read(
+                    tenant_id, lambda at: self._load_or_make(at, tenant_id, missing, data_class)
+                )
+                for subject_id, key in loaded.items():
+                    place = (tenant_id, subject_id, data_class)
+                    self._to_seal.put(place, key, evictions=evictions)
+                keys |= loaded
         return keys
 
     def key_to_open(self, tenant_id: UUID, key_id: UUID) -> WrapKey:
         """The one key of that id; raises KeyDestroyedError where it is gone. No other key is ever tried."""
+        self._own_process()
         key = self._to_open.get((tenant_id, key_id))
         if key is not None:
             return key
-        with self._loading, tenant_scope(self._alias, tenant_id) as connection:
-            row = connection.execute(
-                "SELECT subject_id, data_class, version, epoch, wrapped FROM keyring_subject_key"
-                " WHERE key_id = %s",
-                (key_id,),
-            ).fetchone()
-            if row is None:
-                raise KeyDestroyedError("The key of this content no longer exists.")
-            subject_id, data_class, version, epoch, wrapped = row
-            tenant_key = self._tenant_key(connection, tenant_id, epoch)
-            context = self._subject_context(
-                tenant_key, tenant_id, subject_id, key_id, version, data_class
-            )
-            key = _unwrapped(tenant_key, key_id, bytes(wrapped), context)
-        self._to_open.put((tenant_id, key_id), key)
+        with self._flights.of(("open", tenant_id, key_id)):
+            key = self._to_open.get((tenant_id, key_id))
+            if key is None:
+                evictions = self._to_open.evictions
+                key = self._read(tenant_id, lambda at: self._key_by_id(at, tenant_id, key_id))
+                self._to_open.put((tenant_id, key_id), key, evictions=evictions)
         return key
+
+    # --- what is remembered ----------------------------------------------------------------------------------
 
     def forget(self, tenant_id: UUID, subject_id: UUID, data_class: str, key_id: UUID) -> None:
         """Drop a key that was destroyed."""
         self._to_seal.forget((tenant_id, subject_id, data_class))
         self._to_open.forget((tenant_id, key_id))
 
-    # --- subject keys --------------------------------------------------------------------------------------
+    def forget_tenant(self, tenant_id: UUID) -> None:
+        """Drop the tenant's data keys and tag keys: some of them were destroyed."""
+
+        def is_tenants(key: Hashable) -> bool:
+            return isinstance(key, tuple) and key[0] == tenant_id
+
+        for cache in (self._to_seal, self._to_open, self._tags):
+            cache.forget_all(matching=is_tenants)
+
+    def forget_epochs(self) -> None:
+        """Drop region and tenant KEKs: an epoch has ended. Data keys live on."""
+        self.epochs.forget_all()
+
+    def forget_all(self) -> None:
+        """Drop everything: word of a destruction may have been missed."""
+        self.forget_epochs()
+        for cache in (self._to_seal, self._to_open, self._tags):
+            cache.forget_all()
+
+    def _begin_process(self) -> None:
+        self._process = os.getpid()
+        self._tags: KeyCache[TenantTagKeys] = KeyCache()
+        self._to_seal: KeyCache[WrapKey] = KeyCache()
+        self._to_open: KeyCache[WrapKey] = KeyCache()
+        # A burst of requests for a key that has expired asks the database once.
+        self._flights = SingleFlight()
+        self._listener = KeyListener(self._alias, self)
+
+    def _own_process(self) -> None:
+        """A forked child has no listening thread, and locks that nobody will ever let go: it begins anew."""
+        if os.getpid() != self._process:
+            self.epochs = EpochKeys(self.region, self.epochs.provider)
+            self._begin_process()
+        self._listener.ensure()
+
+    def _read(self, tenant_id: UUID, work: Callable[[psycopg.Connection[Any]], Found]) -> Found:
+        """Work in a transaction of the tenant's; from the start again where the epoch that it read has ended since."""
+        for reading in range(_READINGS):
+            try:
+                with tenant_scope(self._alias, tenant_id) as connection:
+                    return work(connection)
+            except (EpochOverError, RootKeyDestroyedError, ForeignKeyViolation):
+                self.forget_epochs()
+                if reading == _READINGS - 1:
+                    raise
+        raise AssertionError("the last reading returns or raises")
+
+    # --- subject keys ----------------------------------------------------------------------------------------
+
+    def _cached_to_seal(
+        self, tenant_id: UUID, subjects: Iterable[UUID], data_class: str
+    ) -> tuple[dict[UUID, WrapKey], list[UUID]]:
+        keys, missing = {}, []
+        for subject_id in subjects:
+            key = self._to_seal.get((tenant_id, subject_id, data_class))
+            if key is None:
+                missing.append(subject_id)
+            else:
+                keys[subject_id] = key
+        return keys, missing
+
+    def _key_by_id(
+        self, connection: psycopg.Connection[Any], tenant_id: UUID, key_id: UUID
+    ) -> WrapKey:
+        row = connection.execute(
+            "SELECT subject_id, data_class, version, epoch, wrapped FROM keyring_subject_key"
+            " WHERE tenant_id = %s AND key_id = %s",
+            (tenant_id, key_id),
+        ).fetchone()
+        if row is None:
+            raise KeyDestroyedError("The key of this content no longer exists.")
+        subject_id, data_class, version, epoch, wrapped = row
+        name = SubjectKeyName(subject_id, data_class, version, key_id)
+        return self._subject_key(connection, tenant_id, name, epoch, wrapped)
+
+    def _subject_key(
+        self,
+        connection: psycopg.Connection[Any],
+        tenant_id: UUID,
+        name: SubjectKeyName,
+        epoch: int,
+        wrapped: bytes,
+    ) -> WrapKey:
+        tenant_key = self.epochs.tenant_key(connection, tenant_id, epoch)
+        context = subject_dek_context(self.region, tenant_key, tenant_id, name)
+        return unwrapped(tenant_key, name.key_id, bytes(wrapped), context)
 
     def _load_or_make(
-        self, tenant_id: UUID, subjects: list[UUID], data_class: str
+        self,
+        connection: psycopg.Connection[Any],
+        tenant_id: UUID,
+        subjects: list[UUID],
+        data_class: str,
     ) -> dict[UUID, WrapKey]:
-        with tenant_scope(self._alias, tenant_id) as connection:
-            live, last_version = self._subject_rows(connection, tenant_id, subjects, data_class)
-            missing = [subject for subject in subjects if subject not in live]
-            if missing:
-                epoch, tenant_key = self._current_tenant_key(connection, tenant_id)
-                rows = [
-                    self._new_subject_row(
-                        tenant_key,
-                        tenant_id,
-                        subject,
-                        data_class,
-                        last_version.get(subject, 0) + 1,
-                        epoch,
-                    )
-                    for subject in sorted(missing)
-                ]
-                _insert_subject_keys(connection, rows)
-                # Another process may have been first: what stands in the table is what counts.
-                made, _ = self._subject_rows(connection, tenant_id, missing, data_class)
-                live |= made
+        live, last_version = self._subject_rows(connection, tenant_id, subjects, data_class)
+        missing = [subject for subject in subjects if subject not in live]
+        if missing:
+            epoch, tenant_key = self.epochs.current_tenant_key(connection, tenant_id)
+            names = [
+                SubjectKeyName(subject, data_class, last_version.get(subject, 0) + 1, uuid4())
+                for subject in sorted(missing)
+            ]
+            rows = [self._new_row(tenant_id, tenant_key, epoch, name) for name in names]
+            _insert_subject_keys(connection, rows)
+            # Another process may have been first: what stands in the table is what counts.
+            made, _ = self._subject_rows(connection, tenant_id, missing, data_class)
+            live |= made
         return live
 
     def _subject_rows(
@@ -157,185 +236,57 @@ class Keyring:
             " FROM keyring_subject_key WHERE subject_id = ANY(%s) AND data_class = %s ORDER BY version",
             (list(subjects), data_class),
         ).fetchall()
-        live: dict[UUID, WrapKey] = {}
-        last_version: dict[UUID, int] = {}
-        for subject_id, version, key_id, epoch, wrapped, is_live in rows:
-            last_version[subject_id] = version
-            live.pop(subject_id, None)
-            if is_live:
-                tenant_key = self._tenant_key(connection, tenant_id, epoch)
-                context = self._subject_context(
-                    tenant_key, tenant_id, subject_id, key_id, version, data_class
-                )
-                live[subject_id] = _unwrapped(tenant_key, key_id, bytes(wrapped), context)
-        return live, last_version
+        newest = {row[0]: row for row in rows}
+        live = {
+            subject_id: self._subject_key(
+                connection,
+                tenant_id,
+                SubjectKeyName(subject_id, data_class, version, key_id),
+                epoch,
+                wrapped,
+            )
+            for subject_id, version, key_id, epoch, wrapped, is_live in newest.values()
+            if is_live
+        }
+        return live, {subject_id: row[1] for subject_id, row in newest.items()}
 
-    def _new_subject_row(
-        self,
-        tenant_key: WrapKey,
-        tenant_id: UUID,
-        subject_id: UUID,
-        data_class: str,
-        version: int,
-        epoch: int,
-    ) -> tuple[UUID, UUID, str, int, UUID, int, bytes]:
-        key_id = uuid4()
-        context = self._subject_context(
-            tenant_key, tenant_id, subject_id, key_id, version, data_class
-        )
+    def _new_row(
+        self, tenant_id: UUID, tenant_key: WrapKey, epoch: int, name: SubjectKeyName
+    ) -> _SubjectRow:
+        context = subject_dek_context(self.region, tenant_key, tenant_id, name)
         wrapped = tenant_key.wrap(os.urandom(SECRET_SIZE), context)
+        subject_id, data_class, version, key_id = name
         return tenant_id, subject_id, data_class, version, key_id, epoch, wrapped
 
-    def _subject_context(
-        self,
-        tenant_key: WrapKey,
-        tenant_id: UUID,
-        subject_id: UUID,
-        key_id: UUID,
-        version: int,
-        data_class: str,
-    ) -> bytes:
-        return wrap_context(
-            purpose="subject-dek",
-            region=self.region,
-            tenant_id=tenant_id,
-            subject_id=subject_id,
-            key_or_object_id=key_id,
-            version=version,
-            data_class=data_class,
-            wrapping_key_id=tenant_key.key_id,
-        )
-
-    # --- tenant and region keys ------------------------------------------------------------------------------
-
-    def _current_tenant_key(
-        self, connection: psycopg.Connection[Any], tenant_id: UUID
-    ) -> tuple[int, WrapKey]:
-        epoch = self._current_epoch(connection)
-        if (
-            connection.execute(
-                "SELECT 1 FROM keyring_tenant_key WHERE epoch = %s", (epoch,)
-            ).fetchone()
-            is None
-        ):
-            region_key = self._region_key(connection, epoch)
-            key_id = uuid4()
-            context = self._key_context("tenant-kek", region_key, tenant_id, key_id, epoch)
-            connection.execute(
-                "INSERT INTO keyring_tenant_key (tenant_id, epoch, key_id, wrapped)"
-                " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                (tenant_id, epoch, key_id, region_key.wrap(os.urandom(SECRET_SIZE), context)),
-            )
-        return epoch, self._tenant_key(connection, tenant_id, epoch)
-
-    def _tenant_key(
-        self, connection: psycopg.Connection[Any], tenant_id: UUID, epoch: int
-    ) -> WrapKey:
-        key = self._tenant_keys.get((tenant_id, epoch))
-        if key is None:
-            row = connection.execute(
-                "SELECT key_id, wrapped FROM keyring_tenant_key WHERE epoch = %s", (epoch,)
-            ).fetchone()
-            if row is None:
-                raise KeyDestroyedError("The tenant key of that epoch no longer exists.")
-            region_key = self._region_key(connection, epoch)
-            context = self._key_context("tenant-kek", region_key, tenant_id, row[0], epoch)
-            key = _unwrapped(region_key, row[0], bytes(row[1]), context)
-            self._tenant_keys.put((tenant_id, epoch), key)
-        return key
+    # --- tag secrets -----------------------------------------------------------------------------------------
 
     def _tag_secret(self, connection: psycopg.Connection[Any], tenant_id: UUID) -> bytes:
         query = "SELECT epoch, key_id, wrapped FROM keyring_tag_secret WHERE version = %s"
         row = connection.execute(query, (_TAG_VERSION,)).fetchone()
         if row is None:
-            epoch = self._current_epoch(connection)
-            region_key = self._region_key(connection, epoch)
-            key_id = uuid4()
-            context = self._key_context("tag-secret", region_key, tenant_id, key_id, _TAG_VERSION)
-            connection.execute(
-                "INSERT INTO keyring_tag_secret (tenant_id, version, epoch, key_id, wrapped)"
-                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                (
-                    tenant_id,
-                    _TAG_VERSION,
-                    epoch,
-                    key_id,
-                    region_key.wrap(os.urandom(SECRET_SIZE), context),
-                ),
-            )
+            self._make_tag_secret(connection, tenant_id)
             row = connection.execute(query, (_TAG_VERSION,)).fetchone()
         if row is None:
             raise KeyDestroyedError("The tenant's tag secret no longer exists.")
-        region_key = self._region_key(connection, row[0])
-        context = self._key_context("tag-secret", region_key, tenant_id, row[1], _TAG_VERSION)
-        return region_key.unwrap(bytes(row[2]), context)
+        epoch, key_id, wrapped = row
+        region_key = self.epochs.region_key(connection, epoch)
+        context = tag_secret_context(self.region, region_key, tenant_id, key_id, _TAG_VERSION)
+        return region_key.unwrap(bytes(wrapped), context)
 
-    def _current_epoch(self, connection: psycopg.Connection[Any]) -> int:
-        query = "SELECT max(epoch) FROM keyring_region_key"
-        row = connection.execute(query).fetchone()
-        if row is not None and row[0] is not None:
-            return int(row[0])
-        key_id, key_ref = uuid4(), self._provider.make_key(1)
-        wrapped = self._provider.wrap(
-            key_ref, os.urandom(SECRET_SIZE), self._region_context(key_id, 1)
-        )
+    def _make_tag_secret(self, connection: psycopg.Connection[Any], tenant_id: UUID) -> None:
+        epoch = self.epochs.current_epoch(connection)
+        region_key = self.epochs.region_key(connection, epoch)
+        key_id = uuid4()
+        context = tag_secret_context(self.region, region_key, tenant_id, key_id, _TAG_VERSION)
+        wrapped = region_key.wrap(os.urandom(SECRET_SIZE), context)
         connection.execute(
-            "INSERT INTO keyring_region_key (epoch, key_id, wrapped, key_ref)"
-            " VALUES (1, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (key_id, wrapped, key_ref),
-        )
-        return 1
-
-    def _region_key(self, connection: psycopg.Connection[Any], epoch: int) -> WrapKey:
-        key = self._region_keys.get(epoch)
-        if key is None:
-            row = connection.execute(
-                "SELECT key_id, wrapped, key_ref FROM keyring_region_key WHERE epoch = %s", (epoch,)
-            ).fetchone()
-            if row is None:
-                raise KeyDestroyedError("The region key of that epoch no longer exists.")
-            key_id, wrapped, key_ref = row
-            context = self._region_context(key_id, epoch)
-            secret = self._provider.unwrap(
-                key_ref or self._provider.make_key(1), bytes(wrapped), context
-            )
-            key = WrapKey(key_id.bytes, secret)
-            self._region_keys.put(epoch, key)
-        return key
-
-    def _region_context(self, key_id: UUID, epoch: int) -> bytes:
-        return wrap_context(
-            purpose="region-kek",
-            region=self.region,
-            key_or_object_id=key_id,
-            version=epoch,
-        )
-
-    def _key_context(
-        self, purpose: Purpose, region_key: WrapKey, tenant_id: UUID, key_id: UUID, version: int
-    ) -> bytes:
-        return wrap_context(
-            purpose=purpose,
-            region=self.region,
-            tenant_id=tenant_id,
-            key_or_object_id=key_id,
-            version=version,
-            wrapping_key_id=region_key.key_id,
+            "INSERT INTO keyring_tag_secret (tenant_id, version, epoch, key_id, wrapped)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (tenant_id, _TAG_VERSION, epoch, key_id, wrapped),
         )
 
 
-def _unwrapped(wrapping: WrapKey, key_id: UUID, wrapped: bytes, context: bytes) -> WrapKey:
-    """The key in a row of the keyring; raises KeyDamagedError."""
-    try:
-        return WrapKey(key_id.bytes, wrapping.unwrap(wrapped, context))
-    except WrapError as error:
-        raise KeyDamagedError(f"Key {key_id} does not open where it stands.") from error
-
-
-def _insert_subject_keys(
-    connection: psycopg.Connection[Any],
-    rows: list[tuple[UUID, UUID, str, int, UUID, int, bytes]],
-) -> None:
+def _insert_subject_keys(connection: psycopg.Connection[Any], rows: list[_SubjectRow]) -> None:
     """One statement in a fixed order, so that two processes making keys for the same people cannot deadlock."""
     connection.execute(
         "INSERT INTO keyring_subject_key"

@@ -142,6 +142,7 @@ def test_retention_reads_which_keys_are_in_use_and_no_ciphertext_no_key_and_no_r
         "version",
         "created_at",
         "retired_at",
+        "epoch",
     }
 
 

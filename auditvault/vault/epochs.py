@@ -1,0 +1,147 @@
+"""Epochs of a region's keys, for the command line and the scheduled job: when one is due, turning it, how things stand.
+
+Metadata only: no key, wrapped or not, comes through this door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from auditvault.ledger.scope import keys_alias, retention_connection, tenant_scope
+from auditvault.vault.keyring.services import keyring
+from auditvault.vault.keyring.turning import (
+    NOBODY,
+    SELECT_TURN,
+    EpochStuckError,
+    Progress,
+    Turn,
+    newest_turn,
+    remaining_keys,
+    turn_epoch,
+)
+
+# The first three are the keyring's, which nobody outside the vault imports from.
+__all__ = [
+    "EpochStuckError",
+    "Figures",
+    "KeyLine",
+    "KeyState",
+    "Progress",
+    "Turn",
+    "key_figures",
+    "key_state",
+    "list_keys",
+    "turn",
+    "turn_if_due",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyState:
+    """How a region's keys stand."""
+
+    epoch: int | None
+    """The newest epoch; None in a region without keys."""
+    began_at: datetime | None
+    """When it began."""
+    turn: Turn | None
+    """The newest turn, done or not."""
+    remaining: int
+    """Subjects' keys that are still under an older epoch."""
+    recallable: list[Turn]
+    """Turns whose destroyed root keys could still be taken back, at their provider."""
+
+
+class Figures(NamedTuple):
+    """What `/metrics` says of a region's keys; the application's role sees no more."""
+
+    began_at: datetime | None
+    is_turning: bool
+    moved: int
+    recallable: int
+
+
+class KeyLine(NamedTuple):
+    """One key, by its metadata."""
+
+    kind: str
+    epoch: int
+    key_id: UUID
+    tenant_id: UUID | None
+    version: int | None
+    created_at: datetime
+    retired_at: datetime | None
+
+
+def turn(region: str, progress: Callable[[Progress], None] = lambda _: None) -> Turn:
+    """Turn the region's epoch, or finish the turn that was begun. Raises as `keyring.turning.turn_epoch`."""
+    return turn_epoch(keyring(region).epochs, progress)
+
+
+def turn_if_due(region: str, every: timedelta, now: datetime) -> Turn | None:
+    """Finish a turn that was begun, or turn an epoch that is as old as `every`; None where nothing is due."""
+    figures = key_figures(region, now)
+    is_old = figures.began_at is not None and now - figures.began_at >= every
+    return turn(region) if figures.is_turning or is_old else None
+
+
+def key_figures(region: str, now: datetime) -> Figures:
+    """How the region's keys stand, as far as the application's role sees."""
+    with tenant_scope(keys_alias(region), NOBODY) as connection:
+        row = connection.execute(
+            "SELECT (SELECT created_at FROM keyring_region_key ORDER BY epoch DESC LIMIT 1),"
+            " count(*) FILTER (WHERE state <> 'done'),"
+            " coalesce(sum(subject_keys) FILTER (WHERE state <> 'done'), 0),"
+            " count(*) FILTER (WHERE past_recall_at > %s) FROM keyring_turn",
+            (now,),
+        ).fetchone()
+    if row is None:
+        raise RuntimeError("an aggregate has one row")
+    began_at, unfinished, moved, recallable = row
+    return Figures(began_at, unfinished > 0, int(moved), recallable)
+
+
+def key_state(region: str, now: datetime) -> KeyState:
+    """How the region's keys stand, with the retention role's connection; raises RegionUnavailableError without it."""
+    keys_alias(region)
+    retention = retention_connection(region, keys=True)
+    row = retention.execute(
+        "SELECT epoch, created_at FROM keyring_region_key ORDER BY epoch DESC LIMIT 1"
+    ).fetchone()
+    epoch, began_at = row or (None, None)
+    recallable = retention.execute(
+        f"{SELECT_TURN} WHERE past_recall_at > %s ORDER BY to_epoch".encode(),
+        (now,),
+    ).fetchall()
+    return KeyState(
+        epoch=epoch,
+        began_at=began_at,
+        turn=newest_turn(retention),
+        remaining=remaining_keys(retention, epoch) if epoch is not None else 0,
+        recallable=[Turn(*found) for found in recallable],
+    )
+
+
+_LIST = (
+    "SELECT 'region_kek', epoch, key_id, NULL::uuid, NULL::int, created_at, NULL::timestamptz"
+    " FROM keyring_region_key WHERE %(tenant)s::uuid IS NULL"
+    " UNION ALL SELECT 'tenant_kek', epoch, key_id, tenant_id, NULL, created_at, NULL"
+    " FROM keyring_tenant_key WHERE %(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s"
+    " UNION ALL SELECT 'tag_secret', epoch, key_id, tenant_id, version, created_at, NULL"
+    " FROM keyring_tag_secret WHERE %(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s"
+    " UNION ALL SELECT 'subject_dek', epoch, key_id, tenant_id, version, created_at, retired_at"
+    " FROM keyring_subject_key WHERE tenant_id = %(tenant)s"
+    " ORDER BY 1, 2, 6, 3 LIMIT %(limit)s"
+)
+
+
+def list_keys(region: str, *, tenant_id: UUID | None, limit: int) -> list[KeyLine]:
+    """Keys of the region by their metadata; subjects' keys of one tenant only, and no subject's id."""
+    keys_alias(region)
+    asked: dict[str, Any] = {"tenant": tenant_id, "limit": limit}
+    rows = retention_connection(region, keys=True).execute(_LIST, asked).fetchall()
+    return [KeyLine(*row) for row in rows]
