@@ -23,6 +23,7 @@ from auditvault.vault.keyring.turning import (
     remaining_keys,
     turn_epoch,
 )
+from auditvault.vault.overused import rotate_overused
 
 # The first three are the keyring's, which nobody outside the vault imports from.
 __all__ = [
@@ -78,8 +79,13 @@ class KeyLine(NamedTuple):
 
 
 def turn(region: str, progress: Callable[[Progress], None] = lambda _: None) -> Turn:
-    """Turn the region's epoch, or finish the turn that was begun. Raises as `keyring.turning.turn_epoch`."""
-    return turn_epoch(keyring(region).epochs, progress)
+    """Turn the region's epoch, or finish the turn that was begun. Raises as `keyring.turning.turn_epoch`.
+
+    Then keys that have wrapped too much begin to be rotated. A crash in between: they are looked for at the next turn.
+    """
+    done = turn_epoch(keyring(region).epochs, progress)
+    rotate_overused(region=region)
+    return done
 
 
 def turn_if_due(region: str, every: timedelta, now: datetime) -> Turn | None:

@@ -110,6 +110,7 @@ def seal_framed_object(
     object_id: Id,
     content: Iterable[bytes],
     version: int = 1,
+    opening: bytes | None = None,
     _randomness: bytes | None = None,
 ) -> FramedObject:
     """Seal `content`, chunks of any size, under a new CEK, and the CEK under `dek`.
@@ -117,10 +118,14 @@ def seal_framed_object(
     Nothing of the content is read before `frames` is. Reading them raises EnvelopeError for a
     content over MAX_FRAMED_CONTENT_SIZE, and whatever `content` raises; what was sealed until then
     does not open as a whole. Raises CryptoContextError for an id or version that is none.
-    `_randomness` is for vectors only.
+    `opening` is that of a content which is sealed anew, so that its commitment still holds; None
+    makes one. `_randomness` is for vectors only.
     """
     random = os.urandom(_RANDOM_SIZE) if _randomness is None else _randomness
-    cek, salt, opening, nonce = random[:32], random[32:64], random[64:96], random[96:]
+    cek, salt, made, nonce = random[:32], random[32:64], random[64:96], random[96:]
+    opening = made if opening is None else opening
+    if len(opening) != OPENING_SIZE:
+        raise EnvelopeError("an opening is 32 bytes")
     tail = context_tail(subject_id, object_id, version)
     head, frames = _seal(cek, salt, prefix.head_under(_LABEL) + tail, opening, content)
     wrapped_cek = dek.wrap(cek, cek_context(dek, prefix, tail), _nonce=nonce)

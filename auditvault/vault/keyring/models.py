@@ -88,3 +88,19 @@ class Turn(models.Model):
     class Meta:
         managed = False
         db_table = "keyring_turn"
+
+
+class Rotation(models.Model):
+    """A new version of one subject's key, by ids of keys alone."""
+
+    rotation_id = models.UUIDField(primary_key=True)
+    new_key_id = models.UUIDField()
+    old_key_ids = ArrayField(models.UUIDField())
+    state = models.TextField()
+    rewrapped = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "keyring_rotation"

@@ -108,6 +108,16 @@ class Keyring:
                 self._to_open.put((tenant_id, key_id), key, evictions=evictions)
         return key
 
+    def new_version(self, tenant_id: UUID, subject_id: UUID, data_class: str) -> UUID | None:
+        """Make a further version of a subject's live key, and return its id; None where there is no live key.
+
+        Sealers take it from the end of their minute on, and at once where they hear of it.
+        """
+        self._own_process()
+        return self._read(
+            tenant_id, lambda at: self._add_version(at, tenant_id, subject_id, data_class)
+        )
+
     # --- what is remembered ----------------------------------------------------------------------------------
 
     def forget(self, tenant_id: UUID, subject_id: UUID, data_class: str, key_id: UUID) -> None:
@@ -257,6 +267,23 @@ class Keyring:
         wrapped = tenant_key.wrap(os.urandom(SECRET_SIZE), context)
         subject_id, data_class, version, key_id = name
         return tenant_id, subject_id, data_class, version, key_id, epoch, wrapped
+
+    def _add_version(
+        self,
+        connection: psycopg.Connection[Any],
+        tenant_id: UUID,
+        subject_id: UUID,
+        data_class: str,
+    ) -> UUID | None:
+        live, last_version = self._subject_rows(connection, tenant_id, [subject_id], data_class)
+        if subject_id not in live:
+            return None
+        epoch, tenant_key = self.epochs.current_tenant_key(connection, tenant_id)
+        name = SubjectKeyName(subject_id, data_class, last_version[subject_id] + 1, uuid4())
+        _insert_subject_keys(connection, [self._new_row(tenant_id, tenant_key, epoch, name)])
+        # Another process may have been first: then its version is the newest.
+        made, _ = self._subject_rows(connection, tenant_id, [subject_id], data_class)
+        return UUID(bytes=made[subject_id].key_id)
 
     # --- tag secrets -----------------------------------------------------------------------------------------
 
