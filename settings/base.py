@@ -158,6 +158,10 @@ COPIES_LOCK_MODE = env.one_of(
 # The written policy under which `auditvault prune` works. Nothing is pruned without one.
 PRUNE_POLICY_FILE = env.text("AUDITVAULT_PRUNE_POLICY_FILE", "")
 
+# --- Keys ------------------------------------------------------------------------------------------------
+# How old an epoch of keys becomes before the scheduled job turns it; 0: it is turned by hand only.
+KEY_EPOCH_DAYS = env.number("AUDITVAULT_KEY_EPOCH_DAYS", 7, least=0)
+
 # --- Ingest ----------------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 OTLP_MAX_BODY_BYTES = 20 * 1024 * 1024

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from auditvault.api.key_figures import key_figures
 from auditvault.api.problems import UNAVAILABLE, headers_for
 from auditvault.api.time_figures import time_figures
 from auditvault.evidence.jobs import last_runs
@@ -125,6 +126,7 @@ class _Figures:
                 finished.add_metric([region, run.name], run.finished_at.timestamp())
         yield from (size, unsigned, pending, ok, finished)
         yield from time_figures(settings.REGIONS)
+        yield from key_figures(settings.REGIONS, datetime.now(UTC))
 
 
 def metrics(_request: HttpRequest) -> HttpResponse:

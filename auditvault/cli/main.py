@@ -32,6 +32,7 @@ COMMANDS = {
     "restored": "answer for a database that was put back to an older backup",
     "replay_erasures": "erase again what a restore brought back",
     "prune": "give up the beginning of a log, as a written policy says",
+    "keys": "turn the epoch of keys, rotate them, say how they stand",
     "migrate_all": "bring all databases to the current schema",
     "demo": "make the demo tenant and take one record all the way",
 }

@@ -16,6 +16,7 @@ from auditvault.evidence.clock import WATCH
 from auditvault.evidence.copies.jobs import copy_jobs
 from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.jobs import Detail, Job, JobFailedError, run_due
+from auditvault.evidence.key_jobs import key_jobs
 from auditvault.evidence.payloads import holds_keys
 from auditvault.evidence.verification import (
     read_acknowledged,
@@ -152,6 +153,7 @@ JOBS = [
     Job(name="finish_erasures", every=timedelta(minutes=1), run=_finish_erasures),
     Job(name="verify_erasures", every=timedelta(days=1), run=_verify_erasures),
     Job(name="make_partitions", every=timedelta(hours=12), run=_make_partitions),
+    *key_jobs(),
     *timestamp_jobs(),
     *witness_jobs(),
     *copy_jobs(),

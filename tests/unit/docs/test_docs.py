@@ -241,7 +241,9 @@ def test_every_metric_in_an_alert_is_one_that_is_given_out() -> None:
 
     assert asked <= given
     assert given - asked <= {"auditvault_log_entries"} | {
-        "auditvault_clock_skew_recorded_timestamp_seconds"
+        "auditvault_clock_skew_recorded_timestamp_seconds",
+        "auditvault_key_turn_moved_keys",
+        "auditvault_key_destructions_scheduled",
     }
 
 
