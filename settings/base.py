@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "auditvault.access",
     "auditvault.access.events",
     "auditvault.ingest",
+    "auditvault.ingest.policies",
     "auditvault.evidence",
     "auditvault.evidence.anchors",
     "auditvault.evidence.copies",

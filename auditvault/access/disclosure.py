@@ -1,7 +1,11 @@
 """The one way content is shown: check, record, commit, then open (design rule 2).
 
-Everything that was asked for is recorded, refusals included. If the record cannot be written, nothing is opened and
-the caller learns why; what was not recorded did not happen.
+Everything that was asked for is recorded, refusals included. If the record
+cannot be written, nothing is opened and the caller learns why; what was not recorded did not happen.
+
+A lookup could be used to find out what is there, guess by guess. So lookups are limited, and whatever is not found is
+not found in the same way: never sent, another tenant's, another region's, erased. The same statements are issued, and
+nothing is opened.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
 from auditvault.access.events.services import Act as RecordedAct
@@ -18,13 +23,23 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import (
     AccessDeniedError,
     Act,
+    Purpose,
     PurposeError,
+    Role,
     check_purpose,
     role_for,
 )
+from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
-from auditvault.vault.opening import ContentGoneError, StoredObject, objects_by_tag, open_stored
+from auditvault.vault.hash_only import stated_by
+from auditvault.vault.opening import (
+    ContentGoneError,
+    Opened,
+    StoredObject,
+    objects_by_tag,
+    open_stored,
+)
 from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import SubjectErasedError, refuse_unless_readable
 
@@ -61,14 +76,26 @@ class Revealed:
     object_id: UUID
     interaction_id: UUID
     role: str
-    content: bytes
+    content: bytes | None
+    """None where the policy had its hash kept alone."""
+    sha256: bytes
+    """What the commitment in the header is to, with the opening."""
+    size_bytes: int
     opening: bytes
 
 
-def resolve(
-    *, credential: Credential, region: str, look: Look, now: datetime
-) -> tuple[UUID, list[Revealed]]:
-    """The contents found under a hash, and the id of the access record that was committed before.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What a lookup came to, and the id of the access record that was committed before."""
+
+    record_id: UUID
+    contents: list[Revealed]
+    has_more: bool
+    """Whether there are more than are shown; the newest are."""
+
+
+def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -> Resolved:
+    """The contents found under a hash.
 
     Raises:
         AccessDeniedError, PurposeError: refused, and the refusal recorded.
@@ -80,6 +107,35 @@ def resolve(
     """
     tag = _tag(region, credential.tenant_id, look.content_hash)
     target = f"tag:{tag.hex()}"
+    role, purpose = _allowed(credential, region, look, target, now)
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        refuse_while_restore_pending(connection, region)
+        found = objects_by_tag(connection, tag, MAX_OBJECTS + 1)
+    has_more, found = len(found) > MAX_OBJECTS, found[:MAX_OBJECTS]
+    details: dict[str, JsonValue] = {
+        "target": target,
+        "representation": "full",
+        "objects": [str(stored.object_id) for stored in found],
+    }
+    granted = RecordedAct(
+        actor=credential.actor,
+        actor_role=role.value,
+        action="resolve",
+        outcome="granted",
+        details=details | ({"more": True} if has_more else {}),
+        purpose=purpose,
+    )
+    record_id = record_act(region=region, tenant_id=credential.tenant_id, act=granted, now=now)
+    revealed = _open_all(region, credential.tenant_id, found)
+    if not revealed:
+        raise ContentNotFoundError("Nothing that you may see is found under this hash.")
+    return Resolved(record_id=record_id, contents=revealed, has_more=has_more)
+
+
+def _allowed(
+    credential: Credential, region: str, look: Look, target: str, now: datetime
+) -> tuple[Role, Purpose]:
+    """The role acted under and a complete purpose; a refusal is recorded and raised."""
     try:
         role = role_for(Act.RESOLVE_FULL, credential.roles)
         purpose = check_purpose(code=look.code, case=look.case, reason=look.reason, role=role)
@@ -93,26 +149,7 @@ def resolve(
         )
         record_act(region=region, tenant_id=credential.tenant_id, act=refusal, now=now)
         raise
-    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
-        refuse_while_restore_pending(connection, region)
-        found = objects_by_tag(connection, tag, MAX_OBJECTS)
-    granted = RecordedAct(
-        actor=credential.actor,
-        actor_role=role.value,
-        action="resolve",
-        outcome="granted",
-        details={
-            "target": target,
-            "representation": "full",
-            "objects": [str(stored.object_id) for stored in found],
-        },
-        purpose=purpose,
-    )
-    record_id = record_act(region=region, tenant_id=credential.tenant_id, act=granted, now=now)
-    revealed = _open_all(region, credential.tenant_id, found)
-    if not revealed:
-        raise ContentNotFoundError("Nothing that you may see is found under this hash.")
-    return record_id, revealed
+    return role, purpose
 
 
 def _open_all(region: str, tenant_id: UUID, found: list[StoredObject]) -> list[Revealed]:
@@ -127,16 +164,25 @@ def _open_all(region: str, tenant_id: UUID, found: list[StoredObject]) -> list[R
                 opened = open_stored(permit=permit, tenant_id=tenant_id, stored=stored)
             except (SubjectErasedError, ContentGoneError):
                 continue
-        revealed.append(
-            Revealed(
-                object_id=stored.object_id,
-                interaction_id=stored.record_id,
-                role=stored.role,
-                content=opened.content,
-                opening=opened.opening,
-            )
-        )
+        revealed.append(_revealed(region, tenant_id, stored, opened))
     return revealed
+
+
+def _revealed(region: str, tenant_id: UUID, stored: StoredObject, opened: Opened) -> Revealed:
+    stated = stated_by(
+        opened.content,
+        stored.tag,
+        lambda digest: lookup_tag(region=region, tenant_id=tenant_id, content_sha256=digest),
+    )
+    return Revealed(
+        object_id=stored.object_id,
+        interaction_id=stored.record_id,
+        role=stored.role,
+        content=None if stated else opened.content,
+        sha256=stated.digest if stated else sha256(opened.content).digest(),
+        size_bytes=stated.size_bytes if stated else len(opened.content),
+        opening=opened.opening,
+    )
 
 
 def _tag(region: str, tenant_id: UUID, content_hash: str) -> bytes:

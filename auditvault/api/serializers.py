@@ -121,13 +121,19 @@ class ResolveRequest(StrictSerializer):
 
 
 class RevealedResponse(serializers.Serializer[Any]):
-    """One content in clear. `opening` opens the commitment in the interaction's header."""
+    """One content in clear. `opening` opens the commitment in the interaction's header.
+
+    Of a content whose hash alone was kept (`state` is `hash_only`) `encoding` and `content` are null.
+    """
 
     object_id = serializers.UUIDField()
     interaction_id = serializers.UUIDField()
     role = serializers.CharField()
-    encoding = serializers.ChoiceField(["utf-8", "base64"])
-    content = serializers.CharField()
+    state = serializers.ChoiceField(["sealed", "hash_only"])
+    encoding = serializers.ChoiceField(["utf-8", "base64"], allow_null=True)
+    content = serializers.CharField(allow_null=True)
+    size_bytes = serializers.IntegerField()
+    sha256 = serializers.CharField()
     opening = serializers.CharField()
 
 
@@ -136,6 +142,7 @@ class ResolveResponse(serializers.Serializer[Any]):
 
     access_record = serializers.UUIDField()
     contents = RevealedResponse(many=True)
+    more = serializers.BooleanField()
 
 
 class ReceiptResponse(serializers.Serializer[Any]):

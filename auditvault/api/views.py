@@ -130,14 +130,18 @@ class ResolveView(RegionView):
         form = forms.ResolveRequest(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
-        record_id, revealed = resolve(
+        resolved = resolve(
             credential=self.credential,
             region=self.region,
             look=Look(content_hash=given["content_hash"], **given["purpose"]),
             now=datetime.now(UTC),
         )
         return Response(
-            {"access_record": str(record_id), "contents": [_revealed(item) for item in revealed]}
+            {
+                "access_record": str(resolved.record_id),
+                "contents": [_revealed(item) for item in resolved.contents],
+                "more": resolved.has_more,
+            }
         )
 
 
@@ -306,15 +310,24 @@ def _span(node: SpanNode) -> dict[str, Any]:
 
 
 def _revealed(item: Revealed) -> dict[str, Any]:
-    try:
-        encoding, content = "utf-8", item.content.decode()
-    except UnicodeDecodeError:
-        encoding, content = "base64", base64.b64encode(item.content).decode()
+    encoding, content = _encoded(item.content)
     return {
         "object_id": str(item.object_id),
         "interaction_id": str(item.interaction_id),
         "role": item.role,
+        "state": "hash_only" if item.content is None else "sealed",
         "encoding": encoding,
         "content": content,
+        "size_bytes": item.size_bytes,
+        "sha256": item.sha256.hex(),
         "opening": item.opening.hex(),
     }
+
+
+def _encoded(content: bytes | None) -> tuple[str | None, str | None]:
+    if content is None:
+        return None, None
+    try:
+        return "utf-8", content.decode()
+    except UnicodeDecodeError:
+        return "base64", base64.b64encode(content).decode()

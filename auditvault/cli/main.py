@@ -33,6 +33,7 @@ COMMANDS = {
     "replay_erasures": "erase again what a restore brought back",
     "prune": "give up the beginning of a log, as a written policy says",
     "keys": "turn the epoch of keys, rotate them, say how they stand",
+    "payload_policy": "say what of contents is kept; show what was said",
     "migrate_all": "bring all databases to the current schema",
     "demo": "make the demo tenant and take one record all the way",
 }

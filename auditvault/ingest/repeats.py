@@ -7,7 +7,7 @@ revision, linked to the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -16,11 +16,13 @@ from uuid import UUID
 import orjson
 
 from auditvault.core.interaction import Interaction
+from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ingest.header import body_digest, header_bytes
+from auditvault.ingest.policies.contents import ADDED_MEMBERS
 from auditvault.traces.services import KnownSpan, SpanKey
 
 # What recording adds to a header; the rest is what the sender said.
-_ADDED = frozenset({"id", "revision", "revises", "contents"})
+_ADDED = frozenset({"id", "revision", "revises", "contents"}) | ADDED_MEMBERS
 
 
 TagOf = Callable[[bytes], bytes]
@@ -70,7 +72,7 @@ class StoredSpan:
         return cls(
             record_id=known.record_id,
             revision=known.revision,
-            said=header_bytes({name: stored[name] for name in stored if name not in _ADDED}),
+            said=header_bytes(_as_sent(stored)),
             roles=[item["role"] for item in listed],
             contents=[found.get(object_id) for object_id in objects],
             tag_of=tag_of,
@@ -79,7 +81,7 @@ class StoredSpan:
     def is_repeated_by(self, draft: Draft) -> bool:
         """Whether the draft says the same, in whatever order. Erased contents count as equal: they do not come back."""
         contents = sorted(draft.interaction.contents, key=attrgetter("role"))
-        if self.said != header_bytes(draft.interaction.header):
+        if self.said != header_bytes(_as_sent(draft.interaction.header)):
             return False
         if self.roles != [content.role for content in contents]:
             return False
@@ -93,6 +95,10 @@ class StoredSpan:
             if is_personal and subject_id.bytes != draft.subject_id:
                 return False
         return True
+
+
+def _as_sent(header: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    return {name: header[name] for name in header if name not in _ADDED}
 
 
 def settle_repeats(

@@ -2,6 +2,7 @@
 
 Order, and what a crash leaves behind:
 
+0. Secrets are taken out of everything, in memory.             Crash: nothing.
 1. Spans that are already recorded are recognised.             Crash: nothing.
 2. New subjects are committed, then new keys, each apart.      Crash: names and keys without content; swept.
 3. Contents are sealed in memory.                              Crash: nothing.
@@ -37,6 +38,8 @@ from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
 from auditvault.ingest.header import header_bytes
 from auditvault.ingest.owners import whose
+from auditvault.ingest.policies.contents import PartContent, under_policy, without_secrets
+from auditvault.ingest.policies.services import policy_in_force
 from auditvault.ingest.repeats import Draft, StoredSpan, TagOf, settle_repeats
 from auditvault.ledger.copying import Row
 from auditvault.ledger.logs import LogRef, log_ref
@@ -110,6 +113,7 @@ def ingest(
     """
     # Record ids carry milliseconds: the instant is cut to what can be read back from them.
     at = instant_of(uuid7(received_at))
+    interactions = without_secrets(interactions)
     for _attempt in range(_MAX_ATTEMPTS):
         try:
             return _ingest_once(region, tenant_id, source, interactions, at)
@@ -162,9 +166,11 @@ def _record(
     at: datetime,
 ) -> Ingested:
     """Seal and append what is new, inside the caller's transaction."""
+    tag_of = partial(_tag, region, log.tenant_id)
+    interactions = under_policy(interactions, policy_in_force(connection), tag_of)
     seen = known_spans(connection, {interaction.trace_id for interaction in interactions})
     drafts = _drafts(interactions, naming, chosen, at)
-    stored = partial(_stored, connection, partial(_tag, region, log.tenant_id))
+    stored = partial(_stored, connection, tag_of)
     fresh = settle_repeats(drafts, seen, stored)
     if fresh:
         sealer = _sealer(connection, region, log.tenant_id, fresh, at)
@@ -266,15 +272,46 @@ def _sealed(sealer: Sealer, draft: Draft) -> list[JsonValue]:
     record_id, claims = draft.record_id, draft.interaction.claims
     said: list[JsonValue] = []
     for content in draft.interaction.contents:
-        reference = sealer.seal(
-            subject_id=tenant if content.owner == "tenant" else person,
+        subject_id = tenant if content.owner == "tenant" else person
+        if isinstance(content, PartContent):
+            reference = _seal_part(sealer, content, subject_id, record_id)
+        else:
+            reference = sealer.seal(
+                subject_id=subject_id,
+                record_id=record_id,
+                role=content.role,
+                body=content.body,
+                digest=content.digest,
+            )
+        said.append(reference)
+        if claims and not (isinstance(content, PartContent) and content.is_scrubbed):
+            for claim, claimed in claims:
+                if content.role in CLAIMED_ROLES[claim]:
+                    sealer.alias(bytes.fromhex(claimed), UUID(str(reference["object"])))
+    return said
+
+
+def _seal_part(
+    sealer: Sealer, content: PartContent, subject_id: bytes, record_id: bytes
+) -> dict[str, JsonValue]:
+    """Seal what is kept of a content; returns what a header says of it, what is missing included."""
+    if content.is_hash_only:
+        return sealer.seal_hash(
+            subject_id=subject_id,
             record_id=record_id,
             role=content.role,
-            body=content.body,
             digest=content.digest,
+            size_bytes=content.sent_bytes,
         )
-        for claim, claimed in claims:
-            if content.role in CLAIMED_ROLES[claim]:
-                sealer.alias(bytes.fromhex(claimed), UUID(str(reference["object"])))
-        said.append(reference)
-    return said
+    reference = sealer.seal(
+        subject_id=subject_id,
+        record_id=record_id,
+        role=content.role,
+        body=content.body,
+        digest=content.digest,
+    )
+    if content.sent_bytes == len(content.body):
+        return reference
+    if content.sent_digest is not None:
+        sealer.alias(content.sent_digest, UUID(str(reference["object"])))
+    return reference | {"truncated": True, "original_bytes": content.sent_bytes}

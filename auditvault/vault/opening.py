@@ -24,6 +24,7 @@ from auditvault.core.crypto.frames import is_framed, open_framed_object
 from auditvault.core.crypto.keywrap import CryptoContextError, WrapError, WrapKey
 from auditvault.core.errors import AuditvaultError
 from auditvault.vault.erasures.pending import Permit
+from auditvault.vault.hash_only import stated_by
 from auditvault.vault.keyring.hierarchy import KeyDamagedError, KeyDestroyedError
 from auditvault.vault.keyring.services import keyring
 from auditvault.vault.pieces import read_pieces
@@ -76,10 +77,16 @@ class Streamed(NamedTuple):
 def objects_by_tag(
     connection: psycopg.Connection[Any], tag: bytes, limit: int
 ) -> list[StoredObject]:
-    """Objects found under a lookup tag or an alias of it, newest first."""
+    """Objects found under a lookup tag or an alias of it whose subjects can be read, newest first.
+
+    What was erased is not found at all: no work is done on it by which a caller could tell it from a miss.
+    """
     rows = connection.execute(
-        f"{_SELECT} WHERE tag = %s OR object_id IN"  # noqa: S608  # our own words only
-        " (SELECT object_id FROM vault_tag_alias WHERE tag = %s) ORDER BY object_id DESC LIMIT %s",
+        f"{_SELECT} WHERE (tag = %s OR object_id IN"  # noqa: S608  # our own words only
+        " (SELECT object_id FROM vault_tag_alias WHERE tag = %s))"
+        " AND EXISTS (SELECT FROM vault_subject AS s WHERE s.tenant_id = vault_object.tenant_id"
+        " AND s.subject_id = vault_object.subject_id AND s.state = 'active')"
+        " ORDER BY object_id DESC LIMIT %s",
         (tag, tag, limit),
     ).fetchall()
     return [_stored(row) for row in rows]
@@ -189,16 +196,24 @@ class Examined(NamedTuple):
 
     opening: bytes
     sha256: bytes
+    """Of the content, also where its hash alone was kept."""
+    is_hash_only: bool
 
 
 def examine_stored(*, permit: Permit, tenant_id: UUID, stored: StoredObject) -> Examined:
     """Open one object of any size and keep nothing of it: it is there, whole. Errors as `open_stored`."""
+    if not is_large(stored):
+        opened = _open_whole(permit.region, tenant_id, stored)
+        tag_of = keyring(permit.region).tag_keys(tenant_id).lookup_tag
+        stated = stated_by(opened.content, stored.tag, tag_of)
+        sha256 = stated.digest if stated else hashlib.sha256(opened.content).digest()
+        return Examined(opened.opening, sha256, is_hash_only=stated is not None)
     opening, chunks = stream_stored(permit=permit, tenant_id=tenant_id, stored=stored)
     digest = hashlib.sha256()
     # To the end: the opening comes with the first frame, and says nothing about the last.
     for chunk in chunks:
         digest.update(chunk)
-    return Examined(opening, digest.digest())
+    return Examined(opening, digest.digest(), is_hash_only=False)
 
 
 def _chunks(

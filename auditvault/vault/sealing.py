@@ -27,6 +27,7 @@ from auditvault.core.tlog.commitment import content_commitment
 from auditvault.ledger.copying import Row, copy_into_month, framed, int4, row_start
 from auditvault.ledger.scope import region_alias
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
+from auditvault.vault.hash_only import to_statement
 from auditvault.vault.keyring.cache import KeyCache
 from auditvault.vault.keyring.services import Keyring
 from auditvault.vault.opening import ContentGoneError, examine_stored, objects_of_subject
@@ -120,6 +121,8 @@ class Sealer:
                 found = examine_stored(permit=permit, tenant_id=self._tenant_id, stored=stored)
             except ContentGoneError:
                 continue  # it is sealed anew: a damaged row must not hold senders up
+            if found.is_hash_only:
+                continue  # this one is to be kept whole
             known = _Shared(stored.object_id.bytes, found.opening)
             _shared.put((*place, wanted[stored.tag]), known)
 
@@ -151,6 +154,18 @@ class Sealer:
             said = reference(known.object_id, known.opening, role, digest, len(body))
             known.said = role, said
         return said
+
+    def seal_hash(
+        self, *, subject_id: bytes, record_id: bytes, role: str, digest: bytes, size_bytes: int
+    ) -> dict[str, JsonValue]:
+        """Seal the hash of a content in its place, under the same tag; returns what a header says of it.
+
+        Never shared: whoever refers to a content finds it whole.
+        """
+        statement = to_statement(digest, size_bytes)
+        known = self._seal_new(subject_id, record_id, role, statement, digest)
+        said = reference(known.object_id, known.opening, role, digest, size_bytes)
+        return said | {"state": "hash_only"}
 
     def alias(self, digest: bytes, object_id: UUID) -> None:
         """Let the object be found under a further hash, such as the sender's own `prompt.hash`."""

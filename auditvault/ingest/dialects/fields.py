@@ -31,6 +31,7 @@ _FIELDS_BY_CHECK: Final[dict[CheckName, str]] = {
     "model": "model model_requested model_responded",
     "name": """
         service_name service_namespace prompt_name tool_name agent_name workflow_name entity_name
+        feature
         graph_node_name
     """,
     "id": """

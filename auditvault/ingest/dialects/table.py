@@ -20,7 +20,15 @@ Place: TypeAlias = Literal[
 Rank: TypeAlias = Literal["strong", "weak"]
 
 DIALECTS: Final = frozenset(
-    {"genai_current", "genai_deprecated", "openinference", "openllmetry", "seed", "resource"}
+    {
+        "genai_current",
+        "genai_deprecated",
+        "openinference",
+        "openllmetry",
+        "auditvault",
+        "seed",
+        "resource",
+    }
 )
 IDENTIFIER_KINDS: Final = frozenset({"user", "session", "email", "phone"})
 """The kinds that an attribute can be for every tenant (docs/spec/subjects.md section 1)."""

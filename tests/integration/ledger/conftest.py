@@ -94,6 +94,14 @@ def _fill_by_hand(cluster, tenant_id):
             " SELECT tenant_id, subject_id, %s FROM vault_subject WHERE tenant_id = %s LIMIT 1",
             (uuid4(), tenant_id),
         )
+        connection.execute(
+            "INSERT INTO payload_policy VALUES (%s, 1, now(), %s, %s)",
+            (
+                tenant_id,
+                uuid4(),
+                b'{"v":"auditvault/payload-policy/1","text":"Everything is kept.","default":{"keep":"all"}}',
+            ),
+        )
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",

@@ -32,6 +32,7 @@ TENANT_TABLES = (
     "vault_erasure",
     "vault_identifier_kind",
     "vault_subject_link",
+    "payload_policy",
 )
 
 

@@ -58,8 +58,16 @@ class Command(BaseCommand):
             return
         for content in answer["contents"]:
             self.stdout.write(f"--- {content['role']} of interaction {content['interaction_id']}")
-            self.stdout.write(content["content"])
+            self.stdout.write(_shown(content))
+        if answer["more"]:
+            self.stdout.write(f"--- the newest {len(answer['contents'])} are shown; there are more")
         self.stdout.write(f"--- recorded as {answer['access_record']}")
+
+
+def _shown(content: dict[str, Any]) -> str:
+    if content["state"] == "hash_only":
+        return f"(not kept: {content['size_bytes']:,} bytes with the SHA-256 {content['sha256']})"
+    return str(content["content"])
 
 
 def _reason(given: str) -> str:
