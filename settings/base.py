@@ -167,6 +167,12 @@ KEY_EPOCH_DAYS = env.number("AUDITVAULT_KEY_EPOCH_DAYS", 7, least=0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 OTLP_MAX_BODY_BYTES = 20 * 1024 * 1024
 
+# --- Lookups ---------------------------------------------------------------------------------------------
+# How many contents may be looked up by hash: by one token or person, and by all of a tenant, in each window and region.
+LOOKUPS_PER_CALLER = env.number("AUDITVAULT_LOOKUPS_PER_CALLER", 60, least=1)
+LOOKUPS_PER_TENANT = env.number("AUDITVAULT_LOOKUPS_PER_TENANT", 600, least=1)
+LOOKUP_WINDOW_SECONDS = env.number("AUDITVAULT_LOOKUP_WINDOW_SECONDS", 60, least=1)
+
 # --- People ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "access.User"
 AUTHENTICATION_BACKENDS = [

@@ -1,7 +1,7 @@
 """The one way content is shown: check, record, commit, then open (design rule 2).
 
-Everything that was asked for is recorded, refusals included. If the record
-cannot be written, nothing is opened and the caller learns why; what was not recorded did not happen.
+Everything that was asked for is recorded, refusals included; of refusals by the limit the first of a window. If the
+record cannot be written, nothing is opened and the caller learns why; what was not recorded did not happen.
 
 A lookup could be used to find out what is there, guess by guess. So lookups are limited, and whatever is not found is
 not found in the same way: never sent, another tenant's, another region's, erased. The same statements are issued, and
@@ -18,6 +18,7 @@ from uuid import UUID
 
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
+from auditvault.access.limits import take_lookup
 from auditvault.access.tokens import Credential
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import (
@@ -98,6 +99,7 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
     """The contents found under a hash.
 
     Raises:
+        LookupsLimitedError: too many lookups; the first refusal of a window is recorded.
         AccessDeniedError, PurposeError: refused, and the refusal recorded.
         AccessNotRecordedError: the access log could not be written.
         ContentHashError: no hash.
@@ -107,6 +109,7 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
     """
     tag = _tag(region, credential.tenant_id, look.content_hash)
     target = f"tag:{tag.hex()}"
+    take_lookup(credential=credential, region=region, target=target, now=now)
     role, purpose = _allowed(credential, region, look, target, now)
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         refuse_while_restore_pending(connection, region)

@@ -24,6 +24,7 @@ _STATUS = {
     "token_invalid": HTTPStatus.UNAUTHORIZED,
     "access_denied": HTTPStatus.FORBIDDEN,
     "region_denied": HTTPStatus.FORBIDDEN,
+    "lookups_limited": HTTPStatus.TOO_MANY_REQUESTS,
     "access_not_recorded": HTTPStatus.SERVICE_UNAVAILABLE,
     "region_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "key_provider_failed": HTTPStatus.SERVICE_UNAVAILABLE,
@@ -76,8 +77,11 @@ def problem(status: HTTPStatus, code: str, detail: str, **extra: Any) -> dict[st
     }
 
 
-def headers_for(status: HTTPStatus) -> dict[str, str]:
-    """Headers that go with a status: when to come back, how to authenticate."""
+def headers_for(status: HTTPStatus, error: Exception | None = None) -> dict[str, str]:
+    """Headers that go with a status: when to come back, which an error may know, how to authenticate."""
+    retry_after = getattr(error, "retry_after_seconds", None)
+    if retry_after is not None:
+        return {"Retry-After": str(retry_after)}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if status == HTTPStatus.UNAUTHORIZED:
@@ -93,7 +97,7 @@ def problem_response(error: Exception, _context: dict[str, Any]) -> Response | N
     status, code, detail, extra = found
     body = problem(status, code, detail, **extra)
     return Response(
-        body, status=int(status), headers=headers_for(status), content_type=CONTENT_TYPE
+        body, status=int(status), headers=headers_for(status, error), content_type=CONTENT_TYPE
     )
 
 
@@ -141,7 +145,7 @@ def json_problem(error: Exception) -> JsonResponse:
     return JsonResponse(
         problem(status, code, detail, **extra),
         status=int(status),
-        headers=headers_for(status),
+        headers=headers_for(status, error),
         content_type=CONTENT_TYPE,
     )
 

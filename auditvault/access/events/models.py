@@ -24,3 +24,18 @@ class AccessEvent(models.Model):
     class Meta:
         managed = False
         db_table = "access_event"
+
+
+class LookupUse(models.Model):
+    """How many lookups a caller, or under an empty name the tenant, made in a window. Changed by a function alone."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "caller")
+    tenant_id = models.UUIDField()
+    caller = models.TextField()
+    window_at = models.DateTimeField()
+    used = models.IntegerField()
+    is_refused = models.BooleanField()
+
+    class Meta:
+        managed = False
+        db_table = "lookup_use"

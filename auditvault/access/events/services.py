@@ -24,7 +24,7 @@ from auditvault.core.policy.access import Purpose
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
 from auditvault.ledger.copying import Row, copy_into_month, encode_row, text, timestamptz
-from auditvault.ledger.logs import log_ref
+from auditvault.ledger.logs import LogRef, log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import Pending, append, format_instant
 from auditvault.vault.sealing import Sealer
@@ -73,8 +73,23 @@ def record_act(*, region: str, tenant_id: UUID, act: Act, now: datetime) -> UUID
         ) from error
 
 
+def access_log(region: str, tenant_id: UUID) -> LogRef:
+    """The tenant's access log, made where it is missing."""
+    return log_ref(region, tenant_id, "access", settings.LOG_HOST)
+
+
+def record_within(
+    connection: psycopg.Connection[Any], *, log: LogRef, act: Act, now: datetime
+) -> UUID:
+    """Record an act that has no purpose inside the caller's transaction, with what else that one writes."""
+    at = instant_of(uuid7(now))
+    record_id = uuid7(at)
+    _write(connection, log, act, _header(act, record_id, at), record_id, at)
+    return record_id
+
+
 def _record(region: str, tenant_id: UUID, act: Act, at: datetime) -> UUID:
-    log = log_ref(region, tenant_id, "access", settings.LOG_HOST)
+    log = access_log(region, tenant_id)
     record_id = uuid7(at)
     sealer = (
         make_sealer(region=region, tenant_id=tenant_id, subjects=(), at=at) if act.purpose else None
@@ -82,18 +97,30 @@ def _record(region: str, tenant_id: UUID, act: Act, at: datetime) -> UUID:
     header = _header(act, record_id, at)
     if act.purpose and sealer:
         header["reason"] = _seal_reason(sealer, act.purpose.reason, record_id)
-    body = canonical_bytes(header)
-    opening = os.urandom(OPENING_SIZE)
-    entry_type = f"access.{act.action}"
-    commitment = header_commitment(opening, entry_type, body)
-    row = _row(tenant_id, projection(header, record_id=record_id), opening, body)
     with tenant_scope(region_alias(region), tenant_id) as connection:
         if sealer:
             sealer.write(connection, at)
-        copy_into_month(connection, "access_event", at, _COLUMNS, [row])
-        pending = [Pending(record_id.bytes, entry_type, "auditvault", commitment)]
-        append(connection, log=log, pending=pending)
+        _write(connection, log, act, header, record_id, at)
     return record_id
+
+
+def _write(
+    connection: psycopg.Connection[Any],
+    log: LogRef,
+    act: Act,
+    header: dict[str, JsonValue],
+    record_id: UUID,
+    at: datetime,
+) -> None:
+    """Event row and entry; the head is locked last."""
+    body = canonical_bytes(header)
+    opening = os.urandom(OPENING_SIZE)
+    entry_type = f"access.{act.action}"
+    row = _row(log.tenant_id, projection(header, record_id=record_id), opening, body)
+    copy_into_month(connection, "access_event", at, _COLUMNS, [row])
+    commitment = header_commitment(opening, entry_type, body)
+    pending = [Pending(record_id.bytes, entry_type, "auditvault", commitment)]
+    append(connection, log=log, pending=pending)
 
 
 def _header(act: Act, record_id: UUID, at: datetime) -> dict[str, JsonValue]:

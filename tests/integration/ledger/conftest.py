@@ -102,6 +102,9 @@ def _fill_by_hand(cluster, tenant_id):
                 b'{"v":"auditvault/payload-policy/1","text":"Everything is kept.","default":{"keep":"all"}}',
             ),
         )
+        connection.execute(
+            "INSERT INTO lookup_use VALUES (%s, 'token:made', now(), 1, false)", (tenant_id,)
+        )
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",

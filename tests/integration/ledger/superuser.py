@@ -33,6 +33,7 @@ TENANT_TABLES = (
     "vault_identifier_kind",
     "vault_subject_link",
     "payload_policy",
+    "lookup_use",
 )
 
 

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 NOWHERE = "postgresql://none@127.0.0.1:1/none"
 REASON = "Frau Jürgens says the answer was wrong"
-ASKED = {"contents": [], "access_record": "01a20b35"}
+ASKED = {"contents": [], "access_record": "01a20b35", "more": False}
 
 
 @pytest.fixture
