@@ -17,10 +17,11 @@ from auditvault.cli.up.home import Home, default_home, project_root
 
 COULD_NOT_RUN = 2
 # What changes a schema runs as the owner, the signer as itself, all others as the operator.
-_PURPOSES = {"migrate": "owner", "migrate_all": "owner", "signer": "signer"}
+_PURPOSES = {"migrate": "owner", "migrate_all": "owner", "region": "owner", "signer": "signer"}
 # Here, and not asked of the commands: to import them takes Django and complete settings.
 COMMANDS = {
     "up": "start everything on this machine and stay in the foreground",
+    "region": "make a region ready, or say what it lacks",
     "tenant": "make a tenant, or add regions to one",
     "token": "make a token and print it once; revoke one",
     "resolve": "show the content behind a hash; the look is recorded first",

@@ -35,7 +35,11 @@ class RegionUnavailableError(AuditvaultError):
 def region_alias(region: str) -> str:
     """Django's name of the region's database; raises RegionUnavailableError where this process has none."""
     if region not in settings.REGIONS:
-        raise RegionUnavailableError(f"This process does not serve the region {region!r}.")
+        served = ", ".join(settings.REGIONS) or "none"
+        raise RegionUnavailableError(
+            f"This process does not serve the region {region!r}, and holds no credentials for it."
+            f" It serves: {served}."
+        )
     return f"region_{region}"
 
 

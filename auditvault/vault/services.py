@@ -26,6 +26,11 @@ def make_sealer(
     )
 
 
+def ensure_region_key(region: str) -> int:
+    """Make the first key of a region where it has none, and see that it opens; returns the current epoch."""
+    return keyring(region).ensure_epoch()
+
+
 def lookup_tag(*, region: str, tenant_id: UUID, content_sha256: bytes) -> bytes:
     """The tag under which the tenant's contents with this SHA-256 are found."""
     return keyring(region).tag_keys(tenant_id).lookup_tag(content_sha256)

@@ -77,6 +77,26 @@ def provision(dsn: str, *, regions: Sequence[str], passwords: Mapping[Role, str]
     ProvisionError; its message never holds the DSN, which carries a password.
     """
     databases = connecting_roles(regions)
+    _provision(dsn, databases, passwords)
+    return {
+        name: {role: role_url(dsn, role, passwords[role], name) for role in ("owner", *roles)}
+        for name, roles in databases.items()
+    }
+
+
+def provision_region(dsn: str, region: str) -> None:
+    """Make or correct the databases of one more region; roles keep the passwords that they have.
+
+    Raises ProvisionError as `provision` does. A role that is missing is made, without a password.
+    """
+    databases = connecting_roles([region])
+    del databases[CONTROL_DATABASE]
+    _provision(dsn, databases, {})
+
+
+def _provision(
+    dsn: str, databases: Mapping[str, Sequence[Role]], passwords: Mapping[Role, str]
+) -> None:
     try:
         with _connect(dsn) as server:
             _make_roles(server, passwords)
@@ -90,10 +110,6 @@ def provision(dsn: str, *, regions: Sequence[str], passwords: Mapping[Role, str]
         raise ProvisionError(f"{_INSUFFICIENT} ({error.diag.message_primary})") from error
     except psycopg.Error as error:
         raise ProvisionError(f"the databases cannot be made: {_reason(error)}") from error
-    return {
-        name: {role: role_url(dsn, role, passwords[role], name) for role in ("owner", *roles)}
-        for name, roles in databases.items()
-    }
 
 
 def close_default_databases(dsn: str) -> None:
@@ -134,10 +150,10 @@ def _connect(dsn: str, *, database: str | None = None) -> psycopg.Connection[tup
 def _make_roles(
     connection: psycopg.Connection[tuple[object, ...]], passwords: Mapping[Role, str]
 ) -> None:
-    for role in ROLES:
+    for role, password in passwords.items():
         # Only the verifier is sent, so no server's statement log can hold a password.
         verifier = connection.pgconn.encrypt_password(
-            passwords[role].encode(), role_name(role).encode(), b"scram-sha-256"
+            password.encode(), role_name(role).encode(), b"scram-sha-256"
         )
         _set(connection, f"auditvault.password_{role}", verifier.decode())
     connection.execute(_file("roles.sql"))

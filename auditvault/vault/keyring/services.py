@@ -57,6 +57,13 @@ class Keyring:
         self.epochs = EpochKeys(region, provider)
         self._begin_process()
 
+    def ensure_epoch(self) -> int:
+        """The current epoch, its region KEK made and committed where there is none; raises where it does not open."""
+        with self._loading, tenant_scope(self._alias, UUID(int=0)) as connection:
+            epoch = self._current_epoch(connection)
+            self._region_key(connection, epoch)
+        return epoch
+
     def tag_keys(self, tenant_id: UUID) -> TenantTagKeys:
         """The keys behind the tenant's lookup and identifier tags."""
         self._own_process()
