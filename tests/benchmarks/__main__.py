@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from auditvault.core.errors import AuditvaultError
-from tests.benchmarks import epochs, large_log, sealing, signing, tree
+from tests.benchmarks import epochs, large_log, lookups, scrubbing, sealing, signing, tree
 from tests.benchmarks.processes import cpu_seconds, machine_seconds
 from tests.benchmarks.report import TARGETS, Batch, Round, log_lines, machine, table, vault_lines
 from tests.benchmarks.senders import LoadError, Run, Senders, Sent
@@ -133,8 +133,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             report["log"] = _measure_log(instance, options)
         if options.part in ("vault", "all"):
             large = json.loads(instance.run_module("tests.benchmarks.large_content"))
-            report["vault"] = sealing.measure() | {"large": large}
-            report["vault"]["turns"] = epochs.measure(options.rounds)
+            report["vault"] = sealing.measure() | {
+                "large": large,
+                "secrets": scrubbing.measure(),
+                "lookups": lookups.measure(),
+                "turns": epochs.measure(options.rounds),
+            }
     return report
 
 

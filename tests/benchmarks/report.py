@@ -139,6 +139,12 @@ def vault_lines(vault: Mapping[str, Any]) -> str:
         f" CPU {large[name]['cpu_seconds']} s"
         for name in ("seal", "open")
     ]
+    secrets, lookups = vault["secrets"], vault["lookups"]
+    lines += [
+        f"looking for secrets: {secrets['clean_us_per_kb']} us a KB of clean text (target {secrets['target']})",
+        f"and {secrets['spans_512']['us_per_span']} us a span at 512 a request",
+        f"misses: slowest kind's median {lookups['ratio']} x the fastest's (target {lookups['target_ratio']})",
+    ]
     return "\n".join(lines)
 
 
