@@ -59,10 +59,8 @@ class Keyring:
 
     def ensure_epoch(self) -> int:
         """The current epoch, its region KEK made and committed where there is none; raises where it does not open."""
-        with self._loading, tenant_scope(self._alias, UUID(int=0)) as connection:
-            epoch = self._current_epoch(connection)
-            self._region_key(connection, epoch)
-        return epoch
+        self._own_process()
+        return self._read(UUID(int=0), self._opened_epoch)
 
     def tag_keys(self, tenant_id: UUID) -> TenantTagKeys:
         """The keys behind the tenant's lookup and identifier tags."""
@@ -178,6 +176,11 @@ class Keyring:
                 if reading == _READINGS - 1:
                     raise
         raise AssertionError("the last reading returns or raises")
+
+    def _opened_epoch(self, connection: psycopg.Connection[Any]) -> int:
+        epoch = self.epochs.current_epoch(connection)
+        self.epochs.region_key(connection, epoch)
+        return epoch
 
     # --- subject keys ----------------------------------------------------------------------------------------
 

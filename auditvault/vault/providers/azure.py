@@ -178,7 +178,8 @@ class AzureService:
         """The versions, once none can come before the first any more; waits a second or two at most."""
         for _ in range(_SETTLING_LOOKS):
             found = self._properties(name)
-            if not found or datetime.now(UTC) - found[0].created_on >= _SETTLED_AFTER:
+            made_at = found[0].created_on if found else None
+            if made_at is None or datetime.now(UTC) - made_at >= _SETTLED_AFTER:
                 break
             time.sleep(_SETTLED_AFTER.total_seconds() / _SETTLING_LOOKS)
         return self._versions(name)
