@@ -76,7 +76,9 @@ $$;
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON keyring_subject_key
     FOR EACH STATEMENT EXECUTE FUNCTION keyring_refuse_change();
 CREATE TRIGGER refuse_renaming BEFORE UPDATE ON keyring_subject_key FOR EACH ROW
-    WHEN ((OLD.tenant_id, OLD.subject_id, OLD.key_id) IS DISTINCT FROM (NEW.tenant_id, NEW.subject_id, NEW.key_id))
+    -- Not as one row against another: a dump would give that back in other words.
+    WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id OR OLD.subject_id IS DISTINCT FROM NEW.subject_id
+          OR OLD.key_id IS DISTINCT FROM NEW.key_id)
     EXECUTE FUNCTION keyring_refuse_change();
 
 CREATE FUNCTION keyring_refuse_destroyed() RETURNS trigger
