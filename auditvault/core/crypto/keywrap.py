@@ -47,7 +47,9 @@ MAX_VERSION = 2**31 - 1
 Id: TypeAlias = UUID | bytes
 """A UUID or its 16 bytes; hot paths hand in bytes."""
 
-Purpose: TypeAlias = Literal["region-kek", "tenant-kek", "tag-secret", "subject-dek", "object-cek"]
+Purpose: TypeAlias = Literal[
+    "region-kek", "tenant-kek", "tag-secret", "subject-dek", "object-cek", "backup-file"
+]
 """What a wrap is for; never reuse a name for something else."""
 
 _WRAP_VERSION = 1
@@ -65,6 +67,7 @@ _ABSENT: dict[str, frozenset[str]] = {
     "tag-secret": frozenset({"data_class", "subject_id"}),
     "subject-dek": frozenset(),
     "object-cek": frozenset(),
+    "backup-file": frozenset({"tenant_id", "subject_id"}),
 }
 
 
