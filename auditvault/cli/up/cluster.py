@@ -30,9 +30,10 @@ class Cluster:
         settings_module: str = "settings.test",
         web_port: int = 0,
         with_broker: bool = True,
+        on_network: bool = True,
     ) -> None:
-        """`web_port` only goes into the environments."""
-        self.postgres = EmbeddedPostgres(home)
+        """`web_port` only goes into the environments; not `on_network`, PostgreSQL listens on its socket alone."""
+        self.postgres = EmbeddedPostgres(home, on_network=on_network)
         self._home = Home(path=home.resolve())
         self._regions = tuple(regions)
         self._settings_module = settings_module

@@ -98,8 +98,19 @@ class EmbeddedPostgres:
     A supervisor uses `prepare`, `spec` and `is_ready` instead and owns the process.
     """
 
-    def __init__(self, home: Path, *, port: int | None = None, sockets: Path | None = None) -> None:
-        """`port` on the loopback address, free where None; `sockets` is short and private."""
+    def __init__(
+        self,
+        home: Path,
+        *,
+        port: int | None = None,
+        sockets: Path | None = None,
+        on_network: bool = True,
+    ) -> None:
+        """`port` on the loopback address, free where None; `sockets` is short and private.
+
+        Not `on_network`, it listens on its socket alone.
+        """
+        self._on_network = on_network
         self._given_sockets = sockets
         self._home = Home(path=home.resolve())
         self._wanted_port = port
@@ -273,7 +284,10 @@ class EmbeddedPostgres:
         owner = self._account.ids if self._account else None
         sockets = str(self.sockets).replace("\\", "\\\\").replace("'", "''").replace('"', '""')
         configuration = _CONFIGURATION.format(
-            host=LOOPBACK, port=self.port, sockets=sockets, connections=MAX_CONNECTIONS
+            host=LOOPBACK if self._on_network else "",
+            port=self.port,
+            sockets=sockets,
+            connections=MAX_CONNECTIONS,
         )
         write_private(self.data / "postgresql.conf", configuration, owner=owner)
         write_private(self.data / "pg_hba.conf", _ACCESS.format(host=LOOPBACK), owner=owner)

@@ -101,11 +101,10 @@ def _provision(
         with _connect(dsn) as server:
             _make_roles(server, passwords)
             for name in databases:
-                _make_database(server, name)
+                make_database(server, name)
         for name, roles in databases.items():
             with _connect(dsn, database=name) as connection:
-                _set(connection, "auditvault.connect", ",".join(roles))
-                connection.execute(_file("database.sql"))
+                close_database(connection, roles)
     except psycopg.errors.InsufficientPrivilege as error:
         raise ProvisionError(f"{_INSUFFICIENT} ({error.diag.message_primary})") from error
     except psycopg.Error as error:
@@ -159,7 +158,8 @@ def _make_roles(
     connection.execute(_file("roles.sql"))
 
 
-def _make_database(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+def make_database(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    """Make a database of the owner's, if there is none of this name; raises what the server does."""
     exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
     if exists:
         return
@@ -171,6 +171,14 @@ def _make_database(connection: psycopg.Connection[tuple[object, ...]], name: str
     statement = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' {}")
     owner = sql.Identifier(role_name("owner"))
     connection.execute(statement.format(sql.Identifier(name), owner, locale))
+
+
+def close_database(
+    connection: psycopg.Connection[tuple[object, ...]], roles: Sequence[Role]
+) -> None:
+    """Let the owner and these roles alone connect to the database of the session."""
+    _set(connection, "auditvault.connect", ",".join(roles))
+    connection.execute(_file("database.sql"))
 
 
 def _set(connection: psycopg.Connection[tuple[object, ...]], name: str, value: str) -> None:
