@@ -163,6 +163,18 @@ PRUNE_POLICY_FILE = env.text("AUDITVAULT_PRUNE_POLICY_FILE", "")
 # How old an epoch of keys becomes before the scheduled job turns it; 0: it is turned by hand only.
 KEY_EPOCH_DAYS = env.number("AUDITVAULT_KEY_EPOCH_DAYS", 7, least=0)
 
+# --- Backups ---------------------------------------------------------------------------------------------
+# Only what backs up, restores or drills is given these: a role that sees every row, and the keys of backups.
+BACKUP_REGION_URLS = {
+    _region: env.text(f"AUDITVAULT_BACKUP_REGION_{_region.upper()}_URL", "") for _region in REGIONS
+}
+BACKUP_KEYS_URLS = {
+    _region: env.text(f"AUDITVAULT_BACKUP_KEYS_{_region.upper()}_URL", "") for _region in REGIONS
+}
+BACKUP_KEY_FILE = env.text("AUDITVAULT_BACKUP_KEY_FILE", "")
+BACKUP_SIGNING_KEY_FILE = env.text("AUDITVAULT_BACKUP_SIGNING_KEY_FILE", "")
+BACKUP_PUBLIC_KEYS_FILE = env.text("AUDITVAULT_BACKUP_PUBLIC_KEYS_FILE", "")
+
 # --- Ingest ----------------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 OTLP_MAX_BODY_BYTES = 20 * 1024 * 1024

@@ -16,8 +16,17 @@ import auditvault
 from auditvault.cli.up.home import Home, default_home, project_root
 
 COULD_NOT_RUN = 2
-# What changes a schema runs as the owner, the signer as itself, all others as the operator.
-_PURPOSES = {"migrate": "owner", "migrate_all": "owner", "region": "owner", "signer": "signer"}
+# What changes a schema runs as the owner, the signer as itself, what copies or replaces whole databases as an
+# administrator, all others as the operator.
+_PURPOSES = {
+    "migrate": "owner",
+    "migrate_all": "owner",
+    "region": "owner",
+    "signer": "signer",
+    "backup": "backup",
+    "restore": "backup",
+    "restore_drill": "backup",
+}
 # Here, and not asked of the commands: to import them takes Django and complete settings.
 COMMANDS = {
     "up": "start everything on this machine and stay in the foreground",
@@ -32,6 +41,9 @@ COMMANDS = {
     "checkpoint_key": "bring keys that sign in and out",
     "restored": "answer for a database that was put back to an older backup",
     "replay_erasures": "erase again what a restore brought back",
+    "backup": "back a region up, encrypted and signed",
+    "restore": "put a backup back; the region is then pending",
+    "restore_drill": "restore a backup aside, verify it, leave a report",
     "prune": "give up the beginning of a log, as a written policy says",
     "keys": "turn the epoch of keys, rotate them, say how they stand",
     "payload_policy": "say what of contents is kept; show what was said",
@@ -51,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 2 where it could not be run at all."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in {"-h", "--help"}:
-        lines = [f"  {name:<12} {what}" for name, what in COMMANDS.items()]
+        lines = [f"  {name:<15} {what}" for name, what in COMMANDS.items()]
         print(_USAGE.format(commands="\n".join(lines)))
         return 0 if words else COULD_NOT_RUN
     if words[0] in {"-V", "--version", "version"}:
@@ -83,6 +95,8 @@ def adopt_instance(command: str, environment: MutableMapping[str, str]) -> None:
 
 
 def _manage(words: list[str]) -> int:
+    # A command's module cannot have a hyphen in its name; who types one means it.
+    words[0] = words[0].replace("-", "_")
     adopt_instance(words[0], os.environ)
     if str(project_root()) not in sys.path:
         sys.path.insert(0, str(project_root()))

@@ -75,6 +75,15 @@ def acknowledge_restore(
     return new
 
 
+def extends_checkpoint(region: str, origin: str, size: int, root: bytes) -> bool:
+    """Whether the region's log, as it is now, is what was signed at that size, or has grown from it."""
+    log = next((log for log in region_logs(region) if log.origin == origin), None)
+    if log is None:
+        return not size
+    with tenant_scope(region_alias(region), log.tenant_id) as connection:
+        return _extends(connection, log, head(connection, log), size, root)
+
+
 def _is_known(known: Sequence[Restore], one: Restore) -> bool:
     lost = {"origin": one.origin, "note": one.lost_note, "signed_at": one.lost_signed_at}
     return restore_of(known, **lost) is not None

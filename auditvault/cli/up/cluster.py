@@ -75,6 +75,7 @@ class Cluster:
                 urls=urls,
                 broker_url=broker_url,
                 settings_module=self._settings_module,
+                admin_dsn=dsn,
             )
             self._stack = stack.pop_all()
         return self

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from psycopg.conninfo import make_conninfo
+
 from auditvault.cli.up.home import Home, project_root
 from auditvault.cli.up.keys import SecretStore
 from auditvault.cli.up.provision import (
@@ -23,7 +25,7 @@ from auditvault.cli.up.provision import (
     region_database,
 )
 
-Purpose = Literal["web", "worker", "beat", "signer", "owner", "operator"]
+Purpose = Literal["web", "worker", "beat", "signer", "owner", "operator", "backup"]
 
 # Taken over from the supervisor's own environment where set; everything else stays behind.
 _INHERITED = re.compile(
@@ -49,6 +51,7 @@ class Site:
     broker_url: str
     settings_module: str = "settings.dev"
     log_host: str = "localhost"  # first part of the logs' origins
+    admin_dsn: str = ""  # an administrator's, for backups alone
 
 
 def child_environment(
@@ -63,6 +66,9 @@ def child_environment(
     environment = {name: value for name, value in inherited.items() if _INHERITED.fullmatch(name)}
     environment |= _common(site, served)
     environment |= _databases(purpose, site, served)
+    if purpose == "backup":
+        environment |= _backups(site, served)
+        purpose = "operator"
     secrets = _secrets(site)
     if purpose in {"web", "worker", "operator"}:
         for region in served:
@@ -122,6 +128,7 @@ def _common(site: Site, regions: Sequence[str]) -> dict[str, str]:
 
 
 def _databases(purpose: Purpose, site: Site, regions: Sequence[str]) -> dict[str, str]:
+    purpose = "operator" if purpose == "backup" else purpose
     role: Role = {"owner": "owner", "signer": "signer"}.get(purpose, "app")  # type: ignore[assignment]
     secret = purpose != "beat"
     found = {"AUDITVAULT_CONTROL_URL": _url(site, CONTROL_DATABASE, role, secret=secret)}
@@ -135,6 +142,24 @@ def _databases(purpose: Purpose, site: Site, regions: Sequence[str]) -> dict[str
             found[f"AUDITVAULT_KEYS_RETENTION_{upper}_URL"] = _url(site, keys, "retention")
         if purpose in {"signer", "operator"}:
             found[f"AUDITVAULT_SIGNER_{upper}_URL"] = _url(site, ledger, "signer")
+    return found
+
+
+def _backups(site: Site, regions: Sequence[str]) -> dict[str, str]:
+    """What opens every row and every key: for the commands that back up and restore, and for no process."""
+    secrets = _secrets(site)
+    found = {
+        "AUDITVAULT_BACKUP_KEY_FILE": str(secrets.backup_key_file),
+        "AUDITVAULT_BACKUP_SIGNING_KEY_FILE": str(secrets.backup_signing_key_file),
+        "AUDITVAULT_BACKUP_PUBLIC_KEYS_FILE": str(secrets.backup_public_keys_file),
+    }
+    for region in regions:
+        upper = region.upper()
+        ledger, keys = region_database(region), keys_database(region)
+        found[f"AUDITVAULT_BACKUP_REGION_{upper}_URL"] = make_conninfo(
+            site.admin_dsn, dbname=ledger
+        )
+        found[f"AUDITVAULT_BACKUP_KEYS_{upper}_URL"] = make_conninfo(site.admin_dsn, dbname=keys)
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from auditvault.cli.up.files import write_private
 from auditvault.cli.up.provision import ROLES, Role
@@ -71,6 +71,21 @@ class SecretStore:
         """The region's root key: 32 bytes as hex."""
         return self._directory / f"root_key_{region}"
 
+    @property
+    def backup_key_file(self) -> Path:
+        """What encrypts backups: 32 bytes as hex."""
+        return self._directory / "backup_key"
+
+    @property
+    def backup_signing_key_file(self) -> Path:
+        """The Ed25519 key that signs backups' manifests, PEM of PKCS#8."""
+        return self._directory / "backup_signer.pem"
+
+    @property
+    def backup_public_keys_file(self) -> Path:
+        """Its public half, PEM: what a restore believes."""
+        return self._directory / "backup_signer.pub"
+
     def superuser_password(self) -> str:
         """The embedded server's superuser; raises SecretError."""
         return self._password("postgres_superuser_password")
@@ -96,6 +111,7 @@ class SecretStore:
         keys = dict.fromkeys((first, *self._known_keys()))  # announced ones stay
         write_private(self.vkeys_file, "".join(f"{key.vkey(log_host)}\n" for key in keys))
         self._ensure_erasure_key(log_host)
+        self._ensure_backup_keys()
 
     def trust_file_content(self, *, regions: Sequence[str], log_host: str) -> str:
         """A trust file (docs/spec/receipt.md section 2) for this instance's logs.
@@ -116,6 +132,16 @@ class SecretStore:
             for key in _vkeys_in(self.erasure_vkeys_file)
         ]
         return json.dumps({"logs": logs}, indent=2) + "\n"
+
+    def _ensure_backup_keys(self) -> None:
+        """Made at any time: older instances have none, and a lost one costs the backups that were made under it."""
+        self._read_or_make(self.backup_key_file, lambda: secrets.token_hex(32), may_create=True)
+        pem = self._read_or_make(self.backup_signing_key_file, _new_signer_key, may_create=True)
+        public = Ed25519PublicKey.from_public_bytes(_public_key(pem, self.backup_signing_key_file))
+        text = public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        self._read_or_make(self.backup_public_keys_file, text.decode().strip, may_create=True)
 
     def _known_keys(self) -> list[LogKey]:
         return _vkeys_in(self.vkeys_file)

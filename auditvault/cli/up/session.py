@@ -172,6 +172,7 @@ class _Session:
             broker_url="",
             settings_module=options.settings_module,
             log_host=options.log_host,
+            admin_dsn=self._superuser_dsn,
         )
 
     def _migrate(self, supervisor: Supervisor, site: Site) -> None:

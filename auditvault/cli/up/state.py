@@ -16,8 +16,8 @@ from auditvault.cli.up.files import write_private
 from auditvault.cli.up.home import Home
 from auditvault.cli.up.provision import CONTROL_DATABASE, keys_database, region_database
 
-# Besides the operator's own, for commands that change the schema or sign.
-_OTHER_PURPOSES: tuple[Purpose, ...] = ("owner", "signer")
+# Besides the operator's own, for commands that change the schema, sign, or back up.
+_OTHER_PURPOSES: tuple[Purpose, ...] = ("owner", "signer", "backup")
 
 
 def web_url(port: int) -> str:
@@ -26,7 +26,7 @@ def web_url(port: int) -> str:
 
 
 def write_environments(site: Site) -> None:
-    """env.json for a person at a shell, env-owner.json and env-signer.json beside it."""
+    """env.json for a person at a shell, and one beside it for each of the other purposes."""
     home = Home(path=site.home)
     files = {"operator": home.env_file} | {
         purpose: home.environment_file(purpose) for purpose in _OTHER_PURPOSES

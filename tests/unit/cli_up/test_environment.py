@@ -53,6 +53,21 @@ def test_a_process_holds_the_passwords_of_its_own_roles_only(purpose, roles):
     assert passwords(environment(purpose)) == roles
 
 
+def test_only_backups_are_told_of_an_administrator_and_of_their_keys():
+    site = dataclasses.replace(SITE, admin_dsn="postgresql://admin:pw-admin@/postgres?host=%2Fs")
+    told = {
+        purpose: child_environment(purpose, site, inherited={})
+        for purpose in ("web", "worker", "beat", "owner", "operator", "signer", "backup")
+    }
+    known = {
+        purpose
+        for purpose, found in told.items()
+        if any("pw-admin" in value or "BACKUP" in name for name, value in found.items())
+    }
+    assert known == {"backup"}
+    assert "dbname=region_eu" in told["backup"]["AUDITVAULT_BACKUP_REGION_EU_URL"]
+
+
 @pytest.mark.parametrize("purpose", ["web", "worker", "beat", "owner", "operator"])
 def test_only_the_signer_is_told_where_its_key_lies(purpose):
     assert "AUDITVAULT_SIGNER_KEY_FILE" in environment("signer")

@@ -46,7 +46,7 @@ def test_the_help_has_one_line_for_each_command(capsys):
     listed = re.findall(r"^  ([a-z_]+) +(\S.*)$", capsys.readouterr().out, re.MULTILINE)
     assert {name for name, _ in listed} == expected
     assert len(listed) == len(expected)
-    assert max(len(f"  {name:<12} {what}") for name, what in listed) < 80
+    assert max(len(f"  {name:<15} {what}") for name, what in listed) < 80
 
 
 def test_the_version_is_printed(capsys):
@@ -72,13 +72,21 @@ def test_a_malformed_port_in_the_environment_is_told_without_a_traceback(home, c
 
 @pytest.mark.parametrize(
     ("command", "expected"),
-    [("verify", "operator"), ("migrate_all", "owner"), ("signer", "signer")],
+    [
+        ("verify", "operator"),
+        ("migrate_all", "owner"),
+        ("signer", "signer"),
+        ("backup", "backup"),
+        ("restore", "backup"),
+        ("restore_drill", "backup"),
+    ],
 )
 def test_a_command_gets_the_environment_of_its_purpose(home, command, expected):
     for name, purpose in {
         "env.json": "operator",
         "env-owner.json": "owner",
         "env-signer.json": "signer",
+        "env-backup.json": "backup",
     }.items():
         (home / name).write_text(json.dumps({"AUDITVAULT_CONTROL_URL": purpose}))
     environment = {"AUDITVAULT_HOME": str(home)}
