@@ -6,6 +6,7 @@ row-level security keeps apart from all others. Tests that use no database start
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -51,8 +52,17 @@ def pytest_unconfigure() -> None:
     global _cluster
     if _cluster is not None:
         cluster, _cluster = _cluster, None
+        _end_listeners()
         cluster.__exit__(None, None, None)
         shutil.rmtree(_home_of(cluster), ignore_errors=True)
+
+
+def _end_listeners() -> None:
+    """Let go of the keyrings: each has a thread that listens, and would report that its server is gone."""
+    from auditvault.vault.keyring import services
+
+    services._keyrings.clear()
+    gc.collect()
 
 
 _homes: dict[int, Path] = {}

@@ -136,17 +136,17 @@ def _question(name: str, path: str, body: bytes, reader: str) -> Refused:
     )
 
 
-def odd_paths(canaries: Canaries, reader: str) -> Iterator[Refused]:
+def odd_paths(canaries: Canaries, reader: str, auditor: str) -> Iterator[Refused]:
     """Canaries where nobody may put personal data, and somebody will: in paths, queries and forms."""
     missing = frozenset({400, 404, 405, 415})
-    for path in (
-        f"/api/v1/traces/{canaries.new('path of a trace')}",
-        f"/api/v1/receipts/{canaries.new('path of a receipt')}",
-        f"/api/v1/logs/1/entries?start={canaries.new('query of entries')}&end=2",
-        f"/{canaries.new('path')}?q={canaries.new('query')}",
-        f"/v1/traces?{canaries.new('query of traces')}",
+    for path, token in (
+        (f"/api/v1/traces/{canaries.new('path of a trace')}", reader),
+        (f"/api/v1/receipts/{canaries.new('path of a receipt')}", reader),
+        (f"/api/v1/logs/1/entries?start={canaries.new('query of entries')}&end=2", auditor),
+        (f"/{canaries.new('path')}?q={canaries.new('query')}", reader),
+        (f"/v1/traces?{canaries.new('query of traces')}", reader),
     ):
-        yield Refused(name=path, path=path, method="GET", expected=missing, token=reader)
+        yield Refused(name=path, path=path, method="GET", expected=missing, token=token)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     body = f"username={canaries.address('user name')}&password={canaries.new('password')}".encode()
     signing = frozenset({200, 302, 400, 403, 404})

@@ -71,6 +71,7 @@ class Session:
         service.make_tenant("aviary")
         self.sender = service.make_token("aviary", "ingest")
         self.reader = service.make_token("aviary", "engineer", "investigator")
+        self.auditor = service.make_token("aviary", "auditor")
         self.first_prompt = self.canaries.new("the prompt that is resolved")
 
     def record(self, name: str, answer: Answer, expected: Iterable[int]) -> None:
@@ -112,7 +113,7 @@ class Session:
             *canary_requests.malformed_traces(self.canaries, self.sender),
             *canary_requests.refused_callers(self.canaries, self.sender, self.reader),
             *canary_requests.refused_questions(self.canaries, self.reader),
-            *canary_requests.odd_paths(self.canaries, self.reader),
+            *canary_requests.odd_paths(self.canaries, self.reader, self.auditor),
         ):
             answer = self.service.request(
                 case.method, case.path, token=case.token, body=case.body, headers=case.headers

@@ -71,6 +71,8 @@ class KeyListener:
                 with closing(wrapper):
                     self._listen(wrapper)
             except (DatabaseError, psycopg.Error, OSError) as error:
+                if self._holder() is None:
+                    return
                 was_listening = self.is_listening.is_set()
                 pause = (
                     _FIRST_PAUSE_SECONDS
