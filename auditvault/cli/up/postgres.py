@@ -208,7 +208,12 @@ class EmbeddedPostgres:
 
     def __enter__(self) -> Self:
         self.prepare()
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            # Whoever is stopped while the server starts leaves no server behind.
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
