@@ -147,7 +147,7 @@ class FileKeyProvider:
             )
         try:
             _write_new(_tombstone(path), f"{key_ref}\n".encode("ascii"))
-            if path.exists():
+            with contextlib.suppress(FileNotFoundError):  # somebody else destroys it, too
                 _overwrite(path)
                 path.unlink()
                 _sync(path.parent)

@@ -18,6 +18,7 @@ from auditvault.core.crypto.keywrap import (
     WrapNotAuthenticError,
     wrap_context,
 )
+from auditvault.vault.providers import file as file_provider
 from auditvault.vault.providers.file import (
     FileKeyProvider,
     RootKeyChangedError,
@@ -265,6 +266,23 @@ def test_destroying_twice_is_no_error(root_key_file: Path) -> None:
     provider.destroy(key_ref)
     provider.destroy(key_ref)
     FileKeyProvider(root_key_file).destroy(key_ref)
+
+
+def test_two_who_destroy_a_key_at_once_both_find_it_destroyed(
+    root_key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = FileKeyProvider(root_key_file), FileKeyProvider(root_key_file)
+    key_ref = first.make_key(1)
+    real = file_provider._overwrite
+
+    def overtaken(path: Path) -> None:
+        monkeypatch.setattr(file_provider, "_overwrite", real)
+        second.destroy(key_ref)
+        real(path)
+
+    monkeypatch.setattr(file_provider, "_overwrite", overtaken)
+    first.destroy(key_ref)
+    assert not root_key_file.exists()
 
 
 @pytest.mark.parametrize("crash", ["_overwrite", "unlink"])
