@@ -15,8 +15,8 @@ def back_up(cluster: Any, *databases: str) -> None:
     with superuser(cluster, "postgres") as connection:
         drop_connections()
         for database in databases:
-            cut_all(connection, database)
-            connection.execute(f"CREATE DATABASE {database}_old TEMPLATE {database}")
+            with _alone(connection, database):
+                connection.execute(f"CREATE DATABASE {database}_old TEMPLATE {database}")
 
 
 @contextmanager
@@ -51,5 +51,18 @@ def start_anew(monkeypatch: Any) -> None:
 
 def _rename(connection: Any, old: str, new: str) -> None:
     drop_connections()
-    cut_all(connection, old)
-    connection.execute(f"ALTER DATABASE {old} RENAME TO {new}")
+    with _alone(connection, old, named=new):
+        connection.execute(f"ALTER DATABASE {old} RENAME TO {new}")
+
+
+@contextmanager
+def _alone(connection: Any, database: str, *, named: str = "") -> Iterator[None]:
+    """Nobody is connected inside the block: threads that listen come back by themselves. `named` is its name then."""
+    connection.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+    try:
+        cut_all(connection, database)
+        yield
+    except BaseException:
+        connection.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+        raise
+    connection.execute(f"ALTER DATABASE {named or database} ALLOW_CONNECTIONS true")
