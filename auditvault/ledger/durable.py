@@ -1,4 +1,4 @@
-"""Replacing a file so that a crash leaves the old one or the new one, and nothing in between."""
+"""Files that a crash leaves as they were or as they were to be, and nothing in between."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ def replace_file(path: Path, text: str) -> None:
             part.unlink()
         raise
     part.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make durable which names are in a directory: what was made, renamed or removed there. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)

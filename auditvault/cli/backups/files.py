@@ -34,6 +34,7 @@ from auditvault.core.backup import (
 from auditvault.core.crypto.envelope import EnvelopeError
 from auditvault.core.crypto.keywrap import WrapError
 from auditvault.core.errors import AuditvaultError
+from auditvault.ledger.durable import sync_directory
 
 FILE_BYTES = 4 * 2**30
 """Bytes of a dump in one file: a store that takes no larger objects takes these."""
@@ -108,9 +109,9 @@ class PartWriter:
         """Sign the manifest, and give the part its name; raises BackupStorageError."""
         _write(self.unfinished / MANIFEST, iter([sign_manifest(manifest, key)]))
         try:
-            _sync(self.unfinished)
+            sync_directory(self.unfinished)
             self.unfinished.rename(self.final)
-            _sync(self.final.parent)
+            sync_directory(self.final.parent)
         except OSError as error:
             raise _storage_error(self.final, error) from error
 
@@ -265,14 +266,6 @@ def _hashed(stream: BinaryIO, update: Callable[[bytes], None]) -> Iterator[bytes
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     while chunk := stream.read(_CHUNK):
         yield chunk
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _damaged(path: Path) -> BackupDamagedError:

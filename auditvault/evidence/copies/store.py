@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 from uuid import uuid4
 
 from auditvault.core.errors import AuditvaultError
+from auditvault.ledger.durable import sync_directory
 
 _INCOMING = ".incoming"
 _READ_ONLY = 0o444
@@ -120,7 +121,7 @@ class DirectoryStore:
                 os.link(aside, target)
             finally:
                 aside.unlink()
-            _flush(target.parent)
+            sync_directory(target.parent)
         except FileExistsError:
             raise ObjectExistsError(f"{name} is in the store.") from None
         except OSError as error:
@@ -166,7 +167,7 @@ class DirectoryStore:
         self._make(directory.parent)
         with suppress(FileExistsError):
             directory.mkdir()
-        _flush(directory.parent)
+        sync_directory(directory.parent)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -175,14 +176,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _failed(error: OSError) -> CopyStoreError:

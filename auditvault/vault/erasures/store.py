@@ -21,6 +21,7 @@ from auditvault.core.tlog.erasure_ledger import (
     index_of,
     record_hash,
 )
+from auditvault.ledger.durable import sync_directory
 
 _READ_ONLY = 0o444
 _ASIDE = "."
@@ -63,7 +64,7 @@ class LedgerFiles:
                 return False
             finally:
                 aside.unlink()
-            self._flush()
+            sync_directory(self._directory)
         except OSError as error:
             raise _unavailable(error) from error
         return True
@@ -135,13 +136,6 @@ class LedgerFiles:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-
-    def _flush(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _unavailable(error: OSError) -> ErasureLedgerUnavailableError:

@@ -65,6 +65,10 @@ _SETTLED_AFTER = timedelta(seconds=2)
 _SETTLING_LOOKS = 10
 
 
+def _names(versions: list[KeyProperties]) -> list[str]:
+    return [str(each.version) for each in versions]
+
+
 def _default_credential() -> DefaultAzureCredential:
     return DefaultAzureCredential(**_BOUNDS, **_NO_RETRIES)
 
@@ -176,17 +180,18 @@ class AzureService:
 
     def _settled_versions(self, name: str) -> list[str]:
         """The versions, once none can come before the first any more; waits a second or two at most."""
+        found = self._properties(name)
         for _ in range(_SETTLING_LOOKS):
-            found = self._properties(name)
             made_at = found[0].created_on if found else None
             if made_at is None or datetime.now(UTC) - made_at >= _SETTLED_AFTER:
                 break
             time.sleep(_SETTLED_AFTER.total_seconds() / _SETTLING_LOOKS)
-        return self._versions(name)
+            found = self._properties(name)
+        return _names(found)
 
     def _versions(self, name: str) -> list[str]:
         """The versions of a name, oldest first; none where there is no such key."""
-        return [str(each.version) for each in self._properties(name)]
+        return _names(self._properties(name))
 
     def _properties(self, name: str) -> list[KeyProperties]:
         try:

@@ -28,6 +28,7 @@ from auditvault.core.crypto.keywrap import (
     length_prefixed,
     version_bytes,
 )
+from auditvault.ledger.durable import sync_directory
 
 _LABEL = b"auditvault/file-provider/1"
 _KEY_TEXT = re.compile(rb"([0-9A-Fa-f]{64})\n?")
@@ -150,7 +151,7 @@ class FileKeyProvider:
             with contextlib.suppress(FileNotFoundError):  # somebody else destroys it, too
                 _overwrite(path)
                 path.unlink()
-                _sync(path.parent)
+                sync_directory(path.parent)
         except OSError as error:
             raise RootKeyNotDestroyedError(
                 f"the root key file {path} could not be destroyed: {error.strerror}"
@@ -302,21 +303,13 @@ def _write_new(path: Path, content: bytes, *, owned_like: tuple[int, int] | None
             os.link(draft, path)  # fails where somebody else was first
     finally:
         draft.unlink()
-    _sync(path.parent)
+    sync_directory(path.parent)
 
 
 def _overwrite(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.write(descriptor, _OVERWRITTEN)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
