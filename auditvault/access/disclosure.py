@@ -16,10 +16,10 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
+from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
 from auditvault.access.limits import take_lookup
-from auditvault.access.tokens import Credential
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import (
     AccessDeniedError,
@@ -28,7 +28,6 @@ from auditvault.core.policy.access import (
     PurposeError,
     Role,
     check_purpose,
-    role_for,
 )
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -140,7 +139,7 @@ def _allowed(
 ) -> tuple[Role, Purpose]:
     """The role acted under and a complete purpose; a refusal is recorded and raised."""
     try:
-        role = role_for(Act.RESOLVE_FULL, credential.roles)
+        role = credential.role_for(Act.RESOLVE_FULL)
         purpose = check_purpose(code=look.code, case=look.case, reason=look.reason, role=role)
     except (AccessDeniedError, PurposeError) as error:
         refusal = RecordedAct(

@@ -16,13 +16,13 @@ import psycopg
 from django.conf import settings
 from django.db import DatabaseError
 
+from auditvault.access.credentials import Credential
 from auditvault.access.events.services import (
     AccessNotRecordedError,
     Act,
     access_log,
     record_within,
 )
-from auditvault.access.tokens import Credential
 from auditvault.core.errors import AuditvaultError
 from auditvault.ledger.scope import region_alias, tenant_scope
 

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
+class Human(models.Model):
+    """A human, however many accounts and tokens they have: who is meant where two people are needed."""
+
+    human_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
 class User(AbstractUser):
-    """A member of staff. Rights on a tenant's region come from django-guardian, per object."""
+    """An account of a member of staff. Rights on a tenant's region come from django-guardian, per object."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    human = models.ForeignKey(Human, on_delete=models.PROTECT, related_name="accounts")
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new account is a new human's, until somebody says that it is another's."""
+        if getattr(self, "human_id", None) is None:
+            self.human = Human.objects.create()
+        super().save(*args, **kwargs)
 
 
 class Tenant(models.Model):
@@ -67,6 +82,12 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    # None: a machine's. A human's token counts as the human, and can do no more than they can.
+    human = models.ForeignKey(
+        Human, on_delete=models.PROTECT, related_name="tokens", null=True, blank=True
+    )
+    # Until when the token counts as proved by a second factor: it was made in a session that was.
+    strong_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

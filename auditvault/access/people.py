@@ -15,10 +15,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from guardian.shortcuts import assign_perm, get_objects_for_user
 
-from auditvault.access.models import TenantRegion, User
-from auditvault.access.tokens import Credential
+from auditvault.access.credentials import Credential
+from auditvault.access.humans import acts_of_human
+from auditvault.access.models import Human, TenantRegion, User
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.policy.roles import ALLOWED, Act, Role
+from auditvault.core.policy.approvals import HumanId
+from auditvault.core.policy.roles import ALLOWED, Role
 from auditvault.core.policy.separation import check_separation
 
 # Sending is for machines; every other role has a permission of its name.
@@ -101,6 +103,8 @@ def credential_of(person: User, place: Place) -> Credential:
         tenant_id=place.tenant_id,
         regions=(place.region,),
         roles=place.roles,
+        human=HumanId(person.human_id),
+        held=acts_of_human(person.human_id, place.tenant_id),
     )
 
 
@@ -119,20 +123,10 @@ def grant_role(*, username: str, tenant_slug: str, region: str, role: str) -> No
         raise GrantError(f"People can be given: {', '.join(ROLES_OF_PEOPLE)}.")
     with transaction.atomic():
         # Two grants at once must see each other: each alone may be fine.
-        User.objects.select_for_update().get(pk=person.pk)
-        held = acts_on_tenant(person, place.tenant_id)
+        Human.objects.select_for_update().get(pk=person.human_id)
+        held = acts_of_human(person.human_id, place.tenant_id)
         check_separation(held, more=ALLOWED[Role(role)])
         assign_perm(f"access.{role}", person, place)
-
-
-def acts_on_tenant(person: User, tenant_id: UUID) -> frozenset[Act]:
-    """Everything that the person may do on a tenant, in any of its regions: duties are separate across regions too."""
-    return frozenset(
-        act
-        for role in ROLES_OF_PEOPLE
-        if any(row.tenant_id == tenant_id for row in _granted(person, role))
-        for act in ALLOWED[role]
-    )
 
 
 def _granted(person: User, role: Role) -> list[TenantRegion]:

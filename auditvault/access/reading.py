@@ -16,10 +16,10 @@ from uuid import UUID
 
 import psycopg
 
+from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
-from auditvault.access.tokens import Credential
-from auditvault.core.policy.access import ALLOWED, Act, Role, role_for
+from auditvault.core.policy.access import ALLOWED, Act, Role
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.proof import InclusionProof, Receipt
 from auditvault.core.tlog.tlog_proof import TlogProof
@@ -54,7 +54,7 @@ def find_headers(
     Raises:
         AccessDeniedError, CursorError, AccessNotRecordedError, IdentifierKindUnknownError, IdentifierInvalidError.
     """
-    role = role_for(Act.READ_HEADERS, credential.roles)
+    role = credential.role_for(Act.READ_HEADERS)
     details = _filters(query)
     tags = _name_tags(region, credential.tenant_id, names)
     details |= {f"{kind}_tag": tag.hex() for kind, tag in tags.items()}
@@ -107,7 +107,7 @@ def trace_headers(
     *, credential: Credential, region: str, trace_id: bytes, now: datetime
 ) -> list[SpanNode]:
     """The trace's headers in tree order, once the look is recorded; raises TraceNotFoundError."""
-    role = role_for(Act.READ_HEADERS, credential.roles)
+    role = credential.role_for(Act.READ_HEADERS)
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         nodes = trace(connection, trace_id)
     act = RecordedAct(
@@ -129,7 +129,7 @@ def receipt(*, credential: Credential, region: str, record_id: UUID) -> dict[str
     Raises:
         AccessDeniedError, EntryNotFoundError.
     """
-    role_for(Act.READ_RECEIPT, credential.roles)
+    credential.role_for(Act.READ_RECEIPT)
     found = _located(credential, region, record_id)
     opened = None
     if any(role_allows_headers(role) for role in credential.roles):
@@ -167,7 +167,7 @@ def tlog_proof(*, credential: Credential, region: str, record_id: UUID) -> str |
     Raises:
         AccessDeniedError, EntryNotFoundError.
     """
-    role_for(Act.READ_RECEIPT, credential.roles)
+    credential.role_for(Act.READ_RECEIPT)
     found = _located(credential, region, record_id)
     if found.checkpoint is None:
         return None

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Q
 
+from auditvault.access.credentials import Credential
+from auditvault.access.humans import acts_of, roles_of_human
 from auditvault.access.models import ApiToken, Tenant, TenantRegion
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.approvals import HumanId
 from auditvault.core.policy.roles import ALLOWED, Role
 from auditvault.core.policy.separation import check_separation
 from auditvault.ledger.scope import usable_connection
@@ -30,7 +32,7 @@ _SECRET_BYTES = 32
 _LAST_USED_RESOLUTION = timedelta(minutes=1)
 MAX_LIFETIME = timedelta(days=366)
 _FIND_CREDENTIAL = (
-    "SELECT secret_hash, tenant_id, regions, roles, expires_at, revoked_at, last_used_at"
+    "SELECT secret_hash, tenant_id, regions, roles, expires_at, revoked_at, last_used_at, human_id, strong_until"
     " FROM access_apitoken WHERE public_id = %s"
 )
 
@@ -47,16 +49,6 @@ class TokenRequestError(AuditvaultError):
     code = "token_request_invalid"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
-    """Who calls: the actor as it stands in records, and what the token is good for."""
-
-    actor: str
-    tenant_id: UUID
-    regions: tuple[str, ...]
-    roles: frozenset[Role]
-
-
 def create_token(
     *,
     tenant_slug: str,
@@ -65,11 +57,14 @@ def create_token(
     lifetime: timedelta,
     now: datetime,
     description: str = "",
+    human: HumanId | None = None,
+    strong_until: datetime | None = None,
 ) -> str:
-    """Make a token and return it; it is never shown again.
+    """Make a token and return it; it is never shown again. Of a `human`, it can do no more than they can.
 
     Raises:
-        TokenRequestError: an unknown tenant, region or role, or a lifetime out of range.
+        TokenRequestError: an unknown tenant, region or role, one that the human does not have, or a lifetime out of
+            range.
         SeparationError: the roles together allow what must be in two hands.
     """
     unknown = sorted(set(roles) - {role.value for role in Role})
@@ -86,6 +81,9 @@ def create_token(
     own = set(TenantRegion.objects.filter(tenant=tenant).values_list("region", flat=True))
     if not regions or not set(regions) <= own:
         raise TokenRequestError(f"The tenant's regions are: {', '.join(sorted(own)) or 'none'}.")
+    asked = frozenset(Role(role) for role in roles)
+    if human and asked != _roles_left(asked, regions, roles_of_human(human, tenant.tenant_id)):
+        raise TokenRequestError("A person's token can only have roles that the person has there.")
     if not timedelta() < lifetime <= MAX_LIFETIME:
         raise TokenRequestError("A token lives between a second and 366 days.")
     public_id = secrets.token_hex(_PUBLIC_BYTES)
@@ -98,6 +96,8 @@ def create_token(
         roles=sorted(set(roles)),
         expires_at=now + lifetime,
         description=description,
+        human_id=human,
+        strong_until=strong_until,
     )
     return f"{_PREFIX}_{public_id}_{secret}"
 
@@ -110,6 +110,8 @@ class _StoredToken(NamedTuple):
     expires_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None
+    human_id: HumanId | None
+    strong_until: datetime | None
 
 
 def authenticate(token: str, *, now: datetime) -> Credential:
@@ -124,12 +126,27 @@ def authenticate(token: str, *, now: datetime) -> Credential:
         raise TokenInvalidError("The bearer token is missing, unknown, expired or revoked.")
     if found.last_used_at is None or found.last_used_at < now - _LAST_USED_RESOLUTION:
         _touch(public_id, now)
+    roles = frozenset(Role(role) for role in found.roles)
+    human = found.human_id
+    by_region = roles_of_human(human, found.tenant_id) if human else {}
     return Credential(
         actor=f"token:{public_id}",
         tenant_id=found.tenant_id,
         regions=tuple(found.regions),
-        roles=frozenset(Role(role) for role in found.roles),
+        roles=_roles_left(roles, found.regions, by_region) if human else roles,
+        human=human,
+        held=acts_of(by_region),
+        strong_until=found.strong_until,
     )
+
+
+def _roles_left(
+    roles: frozenset[Role], regions: Collection[str], by_region: Mapping[str, frozenset[Role]]
+) -> frozenset[Role]:
+    """The roles of a person's token that the person still has, in all of its regions."""
+    for region in regions:
+        roles &= by_region.get(region, frozenset())
+    return roles
 
 
 def _stored(public_id: str) -> _StoredToken | None:

@@ -9,7 +9,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from auditvault.access.tokens import Credential, TokenInvalidError, authenticate
+from auditvault.access.credentials import Credential
+from auditvault.access.tokens import TokenInvalidError, authenticate
 from auditvault.core.errors import AuditvaultError
 
 REGION_HEADER = "Auditvault-Region"

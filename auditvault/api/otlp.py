@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from auditvault.api import problems
 from auditvault.api.authentication import REGION_HEADER, credential_of, region_of
-from auditvault.core.policy.access import Act, role_for
+from auditvault.core.policy.access import Act
 from auditvault.ingest.otlp.framing import CONTENT_TYPES, Encoding, Framing, negotiate, read_body
 from auditvault.ingest.otlp.status import RpcCode, encode_response, encode_status
 from auditvault.ingest.otlp.traces import decode_traces
@@ -57,7 +57,7 @@ def traces(request: HttpRequest) -> HttpResponse:
 
 def _record(request: HttpRequest) -> HttpResponse:
     credential = credential_of(request.headers.get("Authorization"))
-    role_for(Act.APPEND, credential.roles)
+    credential.role_for(Act.APPEND)
     region = region_of(credential, request.headers.get(REGION_HEADER))
     framing = negotiate(
         request.headers.get("Content-Type"), request.headers.get("Content-Encoding")

@@ -24,6 +24,8 @@ _STATUS = {
     "token_invalid": HTTPStatus.UNAUTHORIZED,
     "access_denied": HTTPStatus.FORBIDDEN,
     "region_denied": HTTPStatus.FORBIDDEN,
+    "human_required": HTTPStatus.FORBIDDEN,
+    "second_factor_required": HTTPStatus.FORBIDDEN,
     "lookups_limited": HTTPStatus.TOO_MANY_REQUESTS,
     "access_not_recorded": HTTPStatus.SERVICE_UNAVAILABLE,
     "region_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,

@@ -20,7 +20,7 @@ from rest_framework.exceptions import MethodNotAllowed
 
 from auditvault.api.authentication import REGION_HEADER, credential_of, region_of
 from auditvault.api.problems import json_problem
-from auditvault.core.policy.access import Act, role_for
+from auditvault.core.policy.access import Act
 from auditvault.core.tlog.tiles import TileError, parse_entries_path, parse_tile_path
 from auditvault.ledger.logs import LogNotFoundError
 from auditvault.ledger.publishing import (
@@ -90,7 +90,7 @@ def _callers_log(request: HttpRequest, log: UUID) -> PublishedLog:
     A client of the specification names no region, and need not: the log is in one of the credential's.
     """
     credential = credential_of(request.headers.get("Authorization"))
-    role_for(Act.READ_LOG, credential.roles)
+    credential.role_for(Act.READ_LOG)
     asked = request.headers.get(REGION_HEADER)
     regions = (region_of(credential, asked),) if asked else credential.regions
     for region in regions:

@@ -15,12 +15,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from auditvault.access.credentials import Credential
 from auditvault.access.disclosure import Look, Revealed, resolve
 from auditvault.access.reading import find_headers, receipt, tlog_proof, trace_headers
-from auditvault.access.tokens import Credential
 from auditvault.api import serializers as forms
 from auditvault.api.authentication import REGION_HEADER, region_of
-from auditvault.core.policy.access import Act, role_for
+from auditvault.core.policy.access import Act
 from auditvault.ledger import selectors as ledger
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -70,7 +70,7 @@ class RegionView(APIView):
 
     def require(self, act: Act) -> None:
         """Raise AccessDeniedError unless one of the caller's roles allows the act."""
-        role_for(act, self.credential.roles)
+        self.credential.role_for(act)
 
 
 class TraceSearchView(RegionView):

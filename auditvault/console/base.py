@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views import View
 
+from auditvault.access.credentials import Credential
 from auditvault.access.people import Place, choose_place, credential_of, places_of
-from auditvault.access.tokens import Credential
 from auditvault.console.answers import private, trouble_of, trouble_page
 
 PLACE_PARAMETER = "in"

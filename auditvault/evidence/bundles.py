@@ -25,11 +25,11 @@ from uuid import UUID
 import psycopg
 from django.conf import settings
 
+from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
-from auditvault.access.tokens import Credential
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.policy.access import AccessDeniedError, Act, Role, role_for
+from auditvault.core.policy.access import AccessDeniedError, Act, Role
 from auditvault.core.tlog.bundle_headers import Absent, Opened
 from auditvault.core.tlog.bundle_manifest import Headers, Scope
 from auditvault.core.tlog.bundle_prune import MAX_PRUNES, PruneEvidence
@@ -176,7 +176,7 @@ def _role(order: Order, credential: Credential | None, now: datetime) -> Role | 
     if credential.tenant_id != order.tenant_id or order.region not in credential.regions:
         raise BundleRequestError("The token is of another tenant, or not for that region.")
     try:
-        return role_for(Act.READ_LOG, credential.roles)
+        return credential.role_for(Act.READ_LOG)
     except AccessDeniedError as error:
         refusal = RecordedAct(
             actor=credential.actor,
@@ -228,8 +228,10 @@ def _headers(order: Order, credential: Credential | None) -> Headers:
         return "not_stored"
     if not order.headers:
         return "not_requested"
+    if credential is None:
+        return "not_authorised"
     try:
-        role_for(act, credential.roles if credential else ())
+        credential.role_for(act)
     except AccessDeniedError:
         return "not_authorised"
     return "included"

@@ -67,8 +67,8 @@ class Purpose:
     reason: str
 
 
-def role_for(act: Act, roles: Collection[Role]) -> Role:
-    """The role of the caller's that allows `act`.
+def role_for(act: Act, roles: Collection[Role], *, held: Collection[Act] = ()) -> Role:
+    """The role of the caller's that allows `act`; `held` is what the human behind it may do by other accounts as well.
 
     Raises:
         AccessDeniedError: none does.
@@ -76,7 +76,7 @@ def role_for(act: Act, roles: Collection[Role]) -> Role:
     """
     for role in Role:
         if role in roles and act in ALLOWED[role]:
-            check_acting(act, {each for held in roles for each in ALLOWED[held]})
+            check_acting(act, {*held, *(each for own in roles for each in ALLOWED[own])})
             return role
     raise AccessDeniedError(f"None of your roles allows {act.value}.")
 

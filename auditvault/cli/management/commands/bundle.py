@@ -12,8 +12,9 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from auditvault.access.credentials import Credential
 from auditvault.access.tenants import tenant_in
-from auditvault.access.tokens import Credential, authenticate
+from auditvault.access.tokens import authenticate
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.note import MAX_NOTE_SIZE
 from auditvault.evidence.bundles import Made, Order, create_bundle
