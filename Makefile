@@ -16,7 +16,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-LOCKED := --require-hashes --only-binary :all:
+# The lock is complete, so nothing is resolved: a newer release of something cannot get in the way.
+LOCKED := --no-deps --require-hashes --only-binary :all:
 ARGS ?=
 
 up: $(VENV)/.runtime
