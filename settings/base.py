@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "auditvault.traces",
     "auditvault.access",
     "auditvault.access.events",
+    "auditvault.access.approvals",
     "auditvault.ingest",
     "auditvault.ingest.policies",
     "auditvault.evidence",
@@ -184,6 +185,9 @@ OTLP_MAX_BODY_BYTES = 20 * 1024 * 1024
 LOOKUPS_PER_CALLER = env.number("AUDITVAULT_LOOKUPS_PER_CALLER", 60, least=1)
 LOOKUPS_PER_TENANT = env.number("AUDITVAULT_LOOKUPS_PER_TENANT", 600, least=1)
 LOOKUP_WINDOW_SECONDS = env.number("AUDITVAULT_LOOKUP_WINDOW_SECONDS", 60, least=1)
+
+# Short name of the tenant whose roles count where a plan is about a region as a whole; empty: the only tenant's.
+OPERATOR_TENANT = env.text("AUDITVAULT_OPERATOR_TENANT", "")
 
 # --- People ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "access.User"

@@ -30,6 +30,11 @@ JOIN access_tenantregion place ON place.id::text = held.object_pk
 WHERE type.app_label = 'access' AND type.model = 'tenantregion' AND place.tenant_id = %(tenant)s
 """
 
+_HUMAN_OF = {
+    "user": "SELECT human_id FROM access_user WHERE replace(public_id::text, '-', '') = %s",
+    "token": "SELECT human_id FROM access_apitoken WHERE public_id = %s",
+}
+
 
 def roles_of_human(human: UUID, tenant_id: UUID) -> dict[str, frozenset[Role]]:
     """Region -> the roles that the human's accounts hold there, on one tenant; empty where there are none."""
@@ -40,6 +45,17 @@ def roles_of_human(human: UUID, tenant_id: UUID) -> dict[str, frozenset[Role]]:
     for region, codename in rows:
         found.setdefault(region, set()).add(Role(codename))
     return {region: frozenset(roles) for region, roles in found.items()}
+
+
+def human_of_actor(actor: str) -> UUID | None:
+    """The human behind an actor of a record, as accounts are linked now; None for a machine, an operator or nobody."""
+    kind, _, public_id = actor.partition(":")
+    query = _HUMAN_OF.get(kind)
+    if query is None:
+        return None
+    row = usable_connection("default").execute(query, (public_id,)).fetchone()
+    found: UUID | None = row[0] if row else None
+    return found
 
 
 def acts_of(by_region: Mapping[str, Collection[Role]]) -> frozenset[Act]:

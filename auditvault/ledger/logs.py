@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from uuid import UUID, uuid4
+
+import psycopg
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -77,6 +80,24 @@ def tenant_logs(*, region: str, tenant_id: UUID) -> list[LogRef]:
         )
         for log_id, origin, kind, per_partition in rows
     ]
+
+
+def log_within(connection: psycopg.Connection[Any], tenant_id: UUID, kind: str) -> LogRef:
+    """The log of the transaction's tenant that is open already; raises LogNotFoundError."""
+    row = connection.execute(
+        "SELECT log_id, origin, partition_entries FROM ledger_log WHERE tenant_id = %s AND kind = %s",
+        (tenant_id, kind),
+    ).fetchone()
+    if row is None:
+        raise LogNotFoundError("The tenant has no such log yet.")
+    log_id, origin, per_partition = row
+    return LogRef(
+        log_id=log_id,
+        tenant_id=tenant_id,
+        origin=origin,
+        kind=kind,
+        partition_entries=per_partition,
+    )
 
 
 def region_logs(region: str) -> list[LogRef]:

@@ -30,6 +30,7 @@ class RegionRouter:
             "vault_erasures",
             "traces",
             "access_events",
+            "access_approvals",
             "ingest_policies",
             "evidence_anchors",
             "evidence_copies",

@@ -16,11 +16,18 @@ from uuid import UUID
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.roles import AccessDeniedError, Act
-from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
+from auditvault.core.tlog.canonical import (
+    CanonicalFormError,
+    JsonValue,
+    canonical_bytes,
+    parse_canonical,
+)
 
 PLAN_VERSION = "auditvault/plan/1"
 LIFETIME = timedelta(hours=24)
 """How long an approval may wait to be given and used, at most."""
+
+_MEMBERS = frozenset({"v", "operation", "tenant", "region", "parameters"})
 
 HumanId = NewType("HumanId", UUID)
 """A human, however many accounts and tokens they have."""
@@ -53,6 +60,19 @@ APPROVED_BY: dict[Operation, Act] = {
 }
 """The act that whoever approves must be allowed to do."""
 
+REQUESTED_BY: dict[Operation, frozenset[Act]] = {
+    Operation.CONTENT_GRANT: frozenset({Act.RESOLVE_FULL}),
+    Operation.BULK_EXPORT: frozenset({Act.RESOLVE_FULL, Act.READ_ACCESS_LOG}),
+    Operation.CROSS_REGION_READ: frozenset({Act.RESOLVE_FULL}),
+    Operation.RETENTION_SHORTENED: frozenset({Act.PROPOSE_POLICY}),
+    Operation.EARLY_PURGE: frozenset({Act.PROPOSE_POLICY, Act.RUN_PLATFORM}),
+    Operation.HOLD_RELEASE: frozenset({Act.PLACE_HOLD}),
+    Operation.KEY_DESTRUCTION: frozenset({Act.MANAGE_KEYS, Act.RUN_PLATFORM}),
+    Operation.CHECKPOINT_KEY_CHANGE: frozenset({Act.MANAGE_KEYS, Act.RUN_PLATFORM}),
+    Operation.TRUST_CHANGE: frozenset({Act.MANAGE_SINKS, Act.RUN_PLATFORM}),
+}
+"""The acts of which whoever requests must be allowed to do one."""
+
 
 class State(StrEnum):
     """Where an approval stands; whether it is expired is a matter of the time."""
@@ -65,6 +85,12 @@ class State(StrEnum):
 
 
 _OPEN = frozenset({State.REQUESTED, State.APPROVED})
+
+
+class PlanError(AuditvaultError):
+    """What should be a plan is none."""
+
+    code: ClassVar[str] = "plan_invalid"
 
 
 class OwnApprovalError(AuditvaultError):
@@ -102,9 +128,9 @@ class Plan:
     parameters: Mapping[str, JsonValue] = field(default_factory=dict)
     """Everything that decides what will happen; nothing personal."""
 
-    def digest(self) -> bytes:
-        """Return the 32 bytes that an approval binds; raises CanonicalFormError for parameters that have no form."""
-        body = canonical_bytes(
+    def body(self) -> bytes:
+        """The canonical bytes that are shown and stored; raises CanonicalFormError for parameters that have no form."""
+        return canonical_bytes(
             {
                 "v": PLAN_VERSION,
                 "operation": self.operation.value,
@@ -113,7 +139,37 @@ class Plan:
                 "parameters": dict(self.parameters),
             }
         )
-        return sha256(PLAN_VERSION.encode() + b"\0" + body).digest()
+
+    def digest(self) -> bytes:
+        """Return the 32 bytes that an approval binds; raises as `body`."""
+        return plan_digest(self.body())
+
+    @classmethod
+    def parse(cls, body: bytes) -> Plan:
+        """The plan of these canonical bytes; raises PlanError."""
+        try:
+            found = parse_canonical(body)
+        except CanonicalFormError as error:
+            raise PlanError("A plan is an object in canonical form.") from error
+        if not isinstance(found, dict) or found.get("v") != PLAN_VERSION:
+            raise PlanError(f"A plan says that it is {PLAN_VERSION}.")
+        parameters = found.get("parameters")
+        if set(found) != _MEMBERS or not isinstance(parameters, dict):
+            raise PlanError(f"A plan has the members {', '.join(sorted(_MEMBERS))}.")
+        try:
+            return cls(
+                operation=Operation(str(found["operation"])),
+                tenant_id=UUID(str(found["tenant"])),
+                region=str(found["region"]),
+                parameters=parameters,
+            )
+        except ValueError as error:
+            raise PlanError("A plan names a known operation and a tenant's id.") from error
+
+
+def plan_digest(body: bytes) -> bytes:
+    """The 32 bytes that an approval of a plan in canonical form binds."""
+    return sha256(PLAN_VERSION.encode() + b"\0" + body).digest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from auditvault.core.policy.approvals import plan_digest
 from auditvault.core.tlog.cosignature import CosignatureSigner
 from tests.integration.ingest.sending import chat, headers_of, record
 from tests.integration.ledger.rotation import Rig, own_region
@@ -101,6 +102,12 @@ def _fill_by_hand(cluster, tenant_id):
                 uuid4(),
                 b'{"v":"auditvault/payload-policy/1","text":"Everything is kept.","default":{"keep":"all"}}',
             ),
+        )
+        connection.execute(
+            "INSERT INTO access_approval (tenant_id, approval_id, operation, case_ref, plan, plan_digest,"
+            " requested_by, requester, requested_at, expires_at, state)"
+            " VALUES (%s, %s, 'key_destruction', 'INC-1', %s, %s, %s, 'user:made', now(), now() + '1h', 'requested')",
+            (tenant_id, uuid4(), b"{}", plan_digest(b"{}"), uuid4()),
         )
         connection.execute(
             "INSERT INTO lookup_use VALUES (%s, 'token:made', now(), 1, false)", (tenant_id,)

@@ -34,6 +34,7 @@ TENANT_TABLES = (
     "vault_subject_link",
     "payload_policy",
     "lookup_use",
+    "access_approval",
 )
 
 
