@@ -8,6 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from settings import environment as env
+from settings.mail import mail_server
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = Path(env.text("AUDITVAULT_HOME", "var")).resolve()
@@ -39,6 +40,8 @@ INSTALLED_APPS = [
     "auditvault.access",
     "auditvault.access.events",
     "auditvault.access.approvals",
+    "auditvault.access.alerts",
+    "auditvault.access.receivers",
     "auditvault.ingest",
     "auditvault.ingest.policies",
     "auditvault.evidence",
@@ -188,6 +191,22 @@ LOOKUP_WINDOW_SECONDS = env.number("AUDITVAULT_LOOKUP_WINDOW_SECONDS", 60, least
 
 # Short name of the tenant whose roles count where a plan is about a region as a whole; empty: the only tenant's.
 OPERATOR_TENANT = env.text("AUDITVAULT_OPERATOR_TENANT", "")
+# --- Alerts ----------------------------------------------------------------------------------------------
+# Networks besides the public ones to which a URL of somebody else's may lead (core.policy.addresses).
+OUTBOUND_ALLOWED_NETWORKS = env.networks("AUDITVAULT_OUTBOUND_ALLOWED_NETWORKS")
+# Who hears by e-mail of a tenant's alerts where the tenant named no receiver of its own.
+ALERT_ROLES = env.roles("AUDITVAULT_ALERT_ROLES", "privacy_officer,security_admin")
+
+# --- Mail ------------------------------------------------------------------------------------------------
+_mail = mail_server("AUDITVAULT_SMTP_URL", "AUDITVAULT_SMTP_PASSWORD_FILE")
+EMAIL_HOST = _mail.host
+EMAIL_PORT = _mail.port
+EMAIL_HOST_USER = _mail.user
+EMAIL_HOST_PASSWORD = _mail.password
+EMAIL_USE_SSL = _mail.tls == "from_the_start"
+EMAIL_USE_TLS = _mail.tls == "starttls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("AUDITVAULT_MAIL_FROM", "auditvault@localhost")
 
 # --- People ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "access.User"

@@ -24,12 +24,16 @@ app = Celery("auditvault")
 
 def _beat_schedule(regions: list[str]) -> dict[str, dict[str, Any]]:
     return {
-        f"tick-{region}": {
-            "task": "auditvault.evidence.tasks.run_due_jobs",
+        f"{name}-{region}": {
+            "task": task,
             "schedule": TICK_SECONDS,
             "args": [region],
             "options": {"queue": f"region-{region}", "expires": TICK_SECONDS * 6},
         }
+        for name, task in {
+            "tick": "auditvault.evidence.tasks.run_due_jobs",
+            "alerts": "auditvault.access.alerts.tasks.deliver_alerts",
+        }.items()
         for region in regions
     }
 
@@ -53,4 +57,4 @@ app.conf.update(
     beat_schedule=_beat_schedule(settings.REGIONS),
     beat_schedule_filename=str(settings.HOME / "beat-schedule"),
 )
-app.autodiscover_tasks(["auditvault.evidence"])
+app.autodiscover_tasks(["auditvault.evidence", "auditvault.access.alerts"])

@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from auditvault.core.policy.addresses import Network, networks_of
+from auditvault.core.policy.roles import Role
 from auditvault.vault.providers.errors import KeyProviderUrlError
 from auditvault.vault.providers.place import parse_place
 
@@ -69,6 +71,23 @@ def flag(name: str, *, default: bool) -> bool:
 def names(name: str, default: str = "") -> list[str]:
     """The variable as a comma-separated list without blanks."""
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def roles(name: str, default: str = "") -> list[str]:
+    """The variable as a comma-separated list of roles of people."""
+    found = names(name, default)
+    unknown = [word for word in found if word not in set(Role) - {Role.INGEST}]
+    if unknown:
+        raise ImproperlyConfigured(f"{name} must list roles of people; {unknown[0]!r} is none.")
+    return found
+
+
+def networks(name: str) -> tuple[Network, ...]:
+    """The variable as a comma-separated list of networks, such as 10.1.0.0/16."""
+    try:
+        return networks_of(names(name))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must list networks such as 10.1.0.0/16.") from error
 
 
 def origins(name: str) -> list[str]:

@@ -48,6 +48,14 @@ def tenant_in(*, slug: str, region: str) -> UUID:
     return place.tenant_id
 
 
+def tenant_of(slug: str) -> UUID:
+    """The id of a tenant; raises TenantRequestError."""
+    found = Tenant.objects.filter(slug=slug).first()
+    if found is None:
+        raise TenantRequestError("There is no such tenant.")
+    return found.tenant_id
+
+
 def create_person(
     *, username: str, password: str, tenant_slug: str, roles: Collection[Role]
 ) -> None:

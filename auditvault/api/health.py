@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from auditvault.api.access_figures import access_figures
 from auditvault.api.key_figures import key_figures
 from auditvault.api.problems import UNAVAILABLE, headers_for
 from auditvault.api.time_figures import time_figures
@@ -127,6 +128,7 @@ class _Figures:
         yield from (size, unsigned, pending, ok, finished)
         yield from time_figures(settings.REGIONS)
         yield from key_figures(settings.REGIONS, datetime.now(UTC))
+        yield from access_figures(settings.REGIONS, datetime.now(UTC))
 
 
 def metrics(_request: HttpRequest) -> HttpResponse:

@@ -58,6 +58,21 @@ def open_log(
     return found[0]
 
 
+def open_within(
+    connection: psycopg.Connection[Any], *, region: str, tenant_id: UUID, kind: str, log_host: str
+) -> LogRef:
+    """The same inside the caller's `tenant_scope`; a log that is new goes with the transaction if that fails."""
+    if not (found := _of_kind(connection, tenant_id, kind)):
+        connection.execute(
+            "SELECT ledger_open_log(%s, %s, %s)",
+            (kind, f"{log_host}/{region}/{uuid4()}", PARTITION_ENTRIES),
+        )
+        found = _of_kind(connection, tenant_id, kind)
+    if not found:
+        raise LogNotFoundError("The log could not be opened.")
+    return found[0]
+
+
 @lru_cache(maxsize=4096)
 def log_ref(region: str, tenant_id: UUID, kind: str, log_host: str) -> LogRef:
     """`open_log`, remembered: a log's number and origin never change."""
@@ -109,4 +124,21 @@ def region_logs(region: str) -> list[LogRef]:
     return [
         LogRef(log_id=log_id, tenant_id=tenant_id, origin=origin, kind=kind)
         for log_id, tenant_id, origin, kind in rows
+    ]
+
+
+def _of_kind(connection: psycopg.Connection[Any], tenant_id: UUID, kind: str) -> list[LogRef]:
+    rows = connection.execute(
+        "SELECT log_id, origin, partition_entries FROM ledger_log WHERE tenant_id = %s AND kind = %s",
+        (tenant_id, kind),
+    ).fetchall()
+    return [
+        LogRef(
+            log_id=log_id,
+            tenant_id=tenant_id,
+            origin=origin,
+            kind=kind,
+            partition_entries=per_partition,
+        )
+        for log_id, origin, per_partition in rows
     ]

@@ -31,6 +31,7 @@ class RegionRouter:
             "traces",
             "access_events",
             "access_approvals",
+            "access_alerts",
             "ingest_policies",
             "evidence_anchors",
             "evidence_copies",

@@ -112,6 +112,10 @@ def _fill_by_hand(cluster, tenant_id):
         connection.execute(
             "INSERT INTO lookup_use VALUES (%s, 'token:made', now(), 1, false)", (tenant_id,)
         )
+        # Its delivery comes with it.
+        connection.execute(
+            "INSERT INTO access_alert VALUES (%s, %s, now(), 'made', '{}')", (tenant_id, uuid4())
+        )
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",

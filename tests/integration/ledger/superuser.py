@@ -35,6 +35,8 @@ TENANT_TABLES = (
     "payload_policy",
     "lookup_use",
     "access_approval",
+    "access_alert",
+    "access_alert_delivery",
 )
 
 

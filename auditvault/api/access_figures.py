@@ -1,0 +1,33 @@
+"""Figures about alerts on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from prometheus_client.core import GaugeMetricFamily
+
+from auditvault.access.alerts.selectors import delivery_figures
+
+_STATES = ("due", "delivered", "given_up")
+
+
+def access_figures(regions: Iterable[str], now: datetime) -> Iterator[GaugeMetricFamily]:
+    """Gauges for each region."""
+    deliveries = GaugeMetricFamily(
+        "auditvault_alert_deliveries",
+        "Deliveries of alerts by how they stand: due, delivered, given_up.",
+        labels=["region", "state"],
+    )
+    waiting = GaugeMetricFamily(
+        "auditvault_alert_waiting_seconds",
+        "Age of the oldest alert that somebody has not been told of and still will be; 0 where there is none.",
+        labels=["region"],
+    )
+    for region in regions:
+        figures = delivery_figures(region)
+        for state in _STATES:
+            deliveries.add_metric([region, state], float(figures.counts.get(state, 0)))
+        oldest = figures.oldest_due_at
+        waiting.add_metric([region], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+    yield from (deliveries, waiting)
