@@ -22,6 +22,7 @@ from auditvault.core.tlog.proof import Receipt
 from auditvault.core.tlog.trust import TrustStore
 from auditvault.verifier import (
     bundle_command,
+    certificate_command,
     erasures_command,
     follow_command,
     proof_command,
@@ -34,8 +35,8 @@ MAX_FILE_SIZE = 64 * 2**20
 
 _OPENING = re.compile(r"[0-9a-f]{64}")
 _DESCRIPTION = """\
-Check auditvault evidence with your own keys: a receipt, a proof, a bundle, a whole log. No service
-and no database is needed; only `log` reads, and only `witness` listens, on a network.
+Check auditvault evidence with your own keys: a receipt, a proof, a bundle, a certificate, a whole log.
+No service and no database is needed; only `log` reads, and only `witness` listens, on a network.
 Or be a witness of logs."""
 _RECEIPT_DESCRIPTION = """\
 Check that a receipt proves that its entry is in the log.
@@ -103,7 +104,7 @@ def _subject(arguments: argparse.Namespace) -> str:
     command: str = arguments.command
     if command == "erasure-ledger":
         return "erasure_ledger"
-    return command if command in {"receipt", "bundle", "proof"} else "log"
+    return command if command in {"receipt", "bundle", "proof", "certificate"} else "log"
 
 
 def _run_receipt(arguments: argparse.Namespace) -> int:
@@ -145,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     bundle_command.add_parser(commands, _read, _read_trust)
     proof_command.add_parser(commands, _read, _read_trust)
     erasures_command.add_parser(commands, _read, _read_trust)
+    certificate_command.add_parser(commands, _read, _read_trust)
     follow_command.add_parsers(commands, _read, _read_trust)
     return parser
 

@@ -8,7 +8,7 @@ Rules kept: docs/spec/legal-holds.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -295,7 +295,7 @@ _KEYS = {
     "period": {"kind", "from", "before"},
     "tenant": {"kind"},
 }
-_READERS = {
+_READERS: dict[str, Callable[[Mapping[str, Any]], AnyScope]] = {
     "subject": lambda m: SubjectScope(subject_ids=frozenset(map(UUID, _texts(m["subjects"])))),
     "trace": lambda m: TraceScope(trace_ids=frozenset(map(bytes.fromhex, _texts(m["traces"])))),
     "case": lambda m: CaseScope(cases=frozenset(_texts(m["cases"]))),
