@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "auditvault.access.approvals",
     "auditvault.access.alerts",
     "auditvault.access.receivers",
+    "auditvault.access.windows",
     "auditvault.ingest",
     "auditvault.ingest.policies",
     "auditvault.evidence",
@@ -208,6 +209,9 @@ EMAIL_USE_TLS = _mail.tls == "starttls"
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("AUDITVAULT_MAIL_FROM", "auditvault@localhost")
 
+# What is read too often for a record of each, and refusals: the first of each window is recorded.
+READ_WINDOW_SECONDS = env.number("AUDITVAULT_READ_WINDOW_SECONDS", 3600, least=1)
+
 # --- People ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "access.User"
 AUTHENTICATION_BACKENDS = [
@@ -256,6 +260,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "auditvault.api.problems.problem_response",
     "UNAUTHENTICATED_USER": None,
+    # OPTIONS is no method of anything here.
+    "DEFAULT_METADATA_CLASS": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "auditvault",
@@ -264,6 +270,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "auditvault.api.schema.complete",
+    ],
 }
 
 # --- Celery: JSON only, late acknowledgement, nothing personal in arguments --------------------------------

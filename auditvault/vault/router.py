@@ -32,6 +32,7 @@ class RegionRouter:
             "access_events",
             "access_approvals",
             "access_alerts",
+            "access_windows",
             "ingest_policies",
             "evidence_anchors",
             "evidence_copies",

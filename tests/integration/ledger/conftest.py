@@ -116,6 +116,10 @@ def _fill_by_hand(cluster, tenant_id):
         connection.execute(
             "INSERT INTO access_alert VALUES (%s, %s, now(), 'made', '{}')", (tenant_id, uuid4())
         )
+        connection.execute(
+            "INSERT INTO access_window VALUES (%s, 'token:made', 'read_log', now(), 1)",
+            (tenant_id,),
+        )
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",

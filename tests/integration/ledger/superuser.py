@@ -37,6 +37,7 @@ TENANT_TABLES = (
     "access_approval",
     "access_alert",
     "access_alert_delivery",
+    "access_window",
 )
 
 

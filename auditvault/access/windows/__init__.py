@@ -1,0 +1,1 @@
+"""What is counted in windows of time, for all processes of a region."""
