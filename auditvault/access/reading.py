@@ -19,6 +19,7 @@ import psycopg
 from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
+from auditvault.access.log_reading import record_proof_read
 from auditvault.core.policy.access import ALLOWED, Act, Role
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.proof import InclusionProof, Receipt
@@ -26,7 +27,15 @@ from auditvault.core.tlog.tlog_proof import TlogProof
 from auditvault.ledger.cosignatures import published_checkpoint
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.selectors import Located, locate
-from auditvault.traces.selectors import Found, Search, SpanNode, header_of, search, trace
+from auditvault.traces.selectors import (
+    Found,
+    Search,
+    SpanNode,
+    TraceNotFoundError,
+    header_of,
+    search,
+    trace,
+)
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
 from auditvault.vault.kinds import KindRules
 from auditvault.vault.merging import records_of_person
@@ -106,10 +115,16 @@ def _of_people(
 def trace_headers(
     *, credential: Credential, region: str, trace_id: bytes, now: datetime
 ) -> list[SpanNode]:
-    """The trace's headers in tree order, once the look is recorded; raises TraceNotFoundError."""
+    """The trace's headers in tree order, once the look is recorded; raises TraceNotFoundError.
+
+    A look for a trace that is not there is recorded too, with no rows.
+    """
     role = credential.role_for(Act.READ_HEADERS)
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
-        nodes = trace(connection, trace_id)
+        try:
+            nodes = trace(connection, trace_id)
+        except TraceNotFoundError:
+            nodes = []
     act = RecordedAct(
         actor=credential.actor,
         actor_role=role.value,
@@ -118,21 +133,49 @@ def trace_headers(
         details={"trace_id": trace_id.hex(), "rows": len(nodes)},
     )
     record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
+    if not nodes:
+        raise TraceNotFoundError("There is no such trace.")
     return nodes
 
 
-def receipt(*, credential: Credential, region: str, record_id: UUID) -> dict[str, Any]:
-    """The receipt of a record as JSON members (docs/spec/receipt.md).
+def receipt(
+    *, credential: Credential, region: str, record_id: UUID, now: datetime
+) -> dict[str, Any]:
+    """The receipt of a record as JSON members (docs/spec/receipt.md), once the look is recorded.
 
-    Whoever may read headers gets the header and its opening with it; a sender gets the proof alone.
+    Whoever may read headers gets the header and its opening with it, and each of their looks is recorded; a sender gets
+    the proof alone, and the first look of a window is.
 
     Raises:
-        AccessDeniedError, EntryNotFoundError.
+        AccessDeniedError, EntryNotFoundError, EntryPrunedError, AccessNotRecordedError.
+    """
+    role = credential.role_for(Act.READ_RECEIPT)
+    if not _reads_headers(credential):
+        record_proof_read(credential=credential, region=region, log=None, now=now)
+        return receipt_of_shown(credential=credential, region=region, record_id=record_id)
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        rows = int(header_of(connection, record_id) is not None)
+    act = RecordedAct(
+        actor=credential.actor,
+        actor_role=role.value,
+        action="view_receipt",
+        outcome="granted",
+        details={"record": str(record_id), "rows": rows},
+    )
+    record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
+    return receipt_of_shown(credential=credential, region=region, record_id=record_id)
+
+
+def receipt_of_shown(*, credential: Credential, region: str, record_id: UUID) -> dict[str, Any]:
+    """The receipt of a record whose header the caller sees, which was recorded: `receipt` without a record of its own.
+
+    Raises:
+        AccessDeniedError, EntryNotFoundError, EntryPrunedError.
     """
     credential.role_for(Act.READ_RECEIPT)
     found = _located(credential, region, record_id)
     opened = None
-    if any(role_allows_headers(role) for role in credential.roles):
+    if _reads_headers(credential):
         with tenant_scope(region_alias(region), credential.tenant_id) as connection:
             opened = header_of(connection, record_id)
     checkpoint = found.checkpoint
@@ -151,6 +194,10 @@ def receipt(*, credential: Credential, region: str, record_id: UUID) -> dict[str
     ).to_dict()
 
 
+def _reads_headers(credential: Credential) -> bool:
+    return any(role_allows_headers(role) for role in credential.roles)
+
+
 def _located(credential: Credential, region: str, record_id: UUID) -> Located:
     """The record's entry, proved under a witnessed checkpoint where one covers it."""
     return locate(
@@ -161,13 +208,18 @@ def _located(credential: Credential, region: str, record_id: UUID) -> Located:
     )
 
 
-def tlog_proof(*, credential: Credential, region: str, record_id: UUID) -> str | None:
+def tlog_proof(
+    *, credential: Credential, region: str, record_id: UUID, now: datetime
+) -> str | None:
     """A record's entry and its proof as a C2SP tlog-proof; None until a checkpoint covers it.
 
+    Of these looks the first of a window is recorded.
+
     Raises:
-        AccessDeniedError, EntryNotFoundError.
+        AccessDeniedError, EntryNotFoundError, EntryPrunedError, AccessNotRecordedError.
     """
     credential.role_for(Act.READ_RECEIPT)
+    record_proof_read(credential=credential, region=region, log=None, now=now)
     found = _located(credential, region, record_id)
     if found.checkpoint is None:
         return None

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from auditvault.access.demands import anybody, demanding
 from auditvault.api.access_figures import access_figures
 from auditvault.api.key_figures import key_figures
 from auditvault.api.problems import UNAVAILABLE, headers_for
@@ -23,11 +24,13 @@ from auditvault.vault.erasures.pending import restore_pending_reason
 from auditvault.vault.health import key_provider_health
 
 
+@demanding(GET=anybody("Who starts and stops the process asks, and holds no token."))
 def healthz(_request: HttpRequest) -> HttpResponse:
     """The process answers."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+@demanding(GET=anybody("As /healthz. It names databases and regions by their settings' names."))
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Databases and key providers answer, no region waits after a restore, the logs are witnessed; or 503."""
     checks = dict(_database_checks()) | dict(_provider_checks()) | dict(_restore_checks())
@@ -131,6 +134,7 @@ class _Figures:
         yield from access_figures(settings.REGIONS, datetime.now(UTC))
 
 
+@demanding(GET=anybody("Figures of the whole site, none of a tenant or person."))
 def metrics(_request: HttpRequest) -> HttpResponse:
     """Prometheus text format."""
     registry = CollectorRegistry(auto_describe=False)

@@ -15,8 +15,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from auditvault.access.admission import admit
+from auditvault.access.demands import demanding, needs
 from auditvault.api import problems
-from auditvault.api.authentication import REGION_HEADER, credential_of, region_of
+from auditvault.api.authentication import REGION_HEADER, credential_of
+from auditvault.api.base import operation_of, region_for
 from auditvault.core.policy.access import Act
 from auditvault.ingest.otlp.framing import CONTENT_TYPES, Encoding, Framing, negotiate, read_body
 from auditvault.ingest.otlp.status import RpcCode, encode_response, encode_status
@@ -36,6 +39,10 @@ _RPC_CODES = {
 }
 
 
+_APPEND = needs(Act.APPEND)
+
+
+@demanding(POST=_APPEND)
 @csrf_exempt
 def traces(request: HttpRequest) -> HttpResponse:
     """Record the spans of an ExportTraceServiceRequest, and answer once they are durable."""
@@ -57,8 +64,14 @@ def traces(request: HttpRequest) -> HttpResponse:
 
 def _record(request: HttpRequest) -> HttpResponse:
     credential = credential_of(request.headers.get("Authorization"))
-    credential.role_for(Act.APPEND)
-    region = region_of(credential, request.headers.get(REGION_HEADER))
+    admit(
+        credential=credential,
+        demand=_APPEND,
+        operation=operation_of(request),
+        region=request.headers.get(REGION_HEADER),
+        now=datetime.now(UTC),
+    )
+    region = region_for(credential, request)
     framing = negotiate(
         request.headers.get("Content-Type"), request.headers.get("Content-Encoding")
     )

@@ -87,15 +87,16 @@ def problem(status: HTTPStatus, code: str, detail: str, **extra: Any) -> dict[st
 
 
 def headers_for(status: HTTPStatus, error: Exception | None = None) -> dict[str, str]:
-    """Headers that go with a status: when to come back, which an error may know, how to authenticate."""
+    """Headers of a refusal: nobody keeps it, when to come back, which an error may know, how to authenticate."""
+    headers = {"Cache-Control": "no-store"}
     retry_after = getattr(error, "retry_after_seconds", None)
+    if retry_after is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry_after = RETRY_AFTER_SECONDS
     if retry_after is not None:
-        return {"Retry-After": str(retry_after)}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        headers["Retry-After"] = str(retry_after)
     if status == HTTPStatus.UNAUTHORIZED:
-        return {"WWW-Authenticate": "Bearer"}
-    return {}
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
 
 
 def problem_response(error: Exception, _context: dict[str, Any]) -> Response | None:
@@ -176,5 +177,6 @@ def not_found(_request: HttpRequest, exception: Exception | None = None) -> Json
     return JsonResponse(
         problem(status, "not_found", "There is nothing here."),
         status=int(status),
+        headers=headers_for(status),
         content_type=CONTENT_TYPE,
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
@@ -18,7 +20,11 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import MethodNotAllowed
 
-from auditvault.api.authentication import REGION_HEADER, credential_of, region_of
+from auditvault.access.admission import admit
+from auditvault.access.demands import demanding, needs
+from auditvault.access.log_reading import record_proof_read
+from auditvault.api.authentication import REGION_HEADER, credential_of
+from auditvault.api.base import operation_of, region_for
 from auditvault.api.problems import json_problem
 from auditvault.core.policy.access import Act
 from auditvault.core.tlog.tiles import TileError, parse_entries_path, parse_tile_path
@@ -40,21 +46,26 @@ _IMMUTABLE = "max-age=31536000, immutable"
 _GZIP_LEVEL = 6
 _REFUSED_WEIGHT = re.compile(r"q=0(\.0{0,3})?")
 
+# Of a log that the operator made public, nothing is demanded (docs/adr/0010-who-reads-tiles.md).
+_READ_LOG = needs(Act.READ_LOG, answers=(404,))
 _Read = Callable[[PublishedLog], HttpResponse]
 
 
+@demanding(GET=_READ_LOG)
 @csrf_exempt  # nothing is changed here, and POST is to be answered 405
 def checkpoint(request: HttpRequest, log: UUID) -> HttpResponse:
     """The newest signed checkpoint, as a signed note."""
     return _respond(request, log, _checkpoint, "no-cache")
 
 
+@demanding(GET=_READ_LOG)
 @csrf_exempt
 def tile(request: HttpRequest, log: UUID, tile: str) -> HttpResponse:
     """A full or partial tile that a signed checkpoint covers."""
     return _respond(request, log, partial(_tile, f"tile/{tile}"), _IMMUTABLE)
 
 
+@demanding(GET=_READ_LOG)
 @csrf_exempt
 def entries(request: HttpRequest, log: UUID, bundle: str) -> HttpResponse:
     """The entries under a tile of level 0, in gzip where the client takes it."""
@@ -90,15 +101,25 @@ def _callers_log(request: HttpRequest, log: UUID) -> PublishedLog:
     A client of the specification names no region, and need not: the log is in one of the credential's.
     """
     credential = credential_of(request.headers.get("Authorization"))
-    credential.role_for(Act.READ_LOG)
     asked = request.headers.get(REGION_HEADER)
-    regions = (region_of(credential, asked),) if asked else credential.regions
-    for region in regions:
-        if asked or region in settings.REGIONS:
-            try:
-                return tenants_log(region, credential.tenant_id, log)
-            except LogNotFoundError:
-                continue
+    admit(
+        credential=credential,
+        demand=_READ_LOG,
+        operation=operation_of(request),
+        region=asked,
+        now=datetime.now(UTC),
+    )
+    regions = (region_for(credential, request),) if asked else credential.regions
+    served = [region for region in regions if asked or region in settings.REGIONS]
+    for region in served:
+        with suppress(LogNotFoundError):
+            found = tenants_log(region, credential.tenant_id, log)
+            record_proof_read(
+                credential=credential, region=region, log=found.log, now=datetime.now(UTC)
+            )
+            return found
+    for region in served[:1]:
+        record_proof_read(credential=credential, region=region, log=None, now=datetime.now(UTC))
     raise LogNotFoundError("There is no such log.")
 
 

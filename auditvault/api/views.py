@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from auditvault.access.credentials import Credential
+from auditvault.access.demands import anybody, needs
 from auditvault.access.disclosure import Look, Revealed, resolve
+from auditvault.access.log_reading import list_entries, record_proof_read
 from auditvault.access.reading import find_headers, receipt, tlog_proof, trace_headers
 from auditvault.api import serializers as forms
-from auditvault.api.authentication import REGION_HEADER, region_of
+from auditvault.api.base import REGION, RegionView
 from auditvault.core.policy.access import Act
 from auditvault.ledger import selectors as ledger
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.traces.selectors import Search, SpanNode, TraceNotFoundError
 
-_REGION = OpenApiParameter(
-    REGION_HEADER,
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description="Needed where a token has several.",
-)
 _EQUAL = (
     "operation",
     "status",
@@ -45,43 +39,22 @@ _EQUAL = (
 _TRACE_ID_HEX_DIGITS = 32
 
 
-class RegionView(APIView):
-    """A view about one region of the caller's tenant."""
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI description of this interface."""
 
-    @property
-    def credential(self) -> Credential:
-        """Who calls."""
-        caller: Any = self.request.user
-        found: Credential = caller.credential
-        return found
-
-    @property
-    def region(self) -> str:
-        """Where; raises RegionDeniedError or RegionRequiredError."""
-        return region_of(self.credential, self.request.headers.get(REGION_HEADER))
-
-    def finalize_response(
-        self, request: Request, response: Response, *args: Any, **kwargs: Any
-    ) -> Response:
-        """What one person may see is nobody else's to keep."""
-        answer: Response = super().finalize_response(request, response, *args, **kwargs)
-        answer["Cache-Control"] = "no-store"
-        return answer
-
-    def require(self, act: Act) -> None:
-        """Raise AccessDeniedError unless one of the caller's roles allows the act."""
-        self.credential.role_for(act)
+    demands = {"GET": anybody("It says what the program can do, which its source says as well.")}
 
 
 class TraceSearchView(RegionView):
     """Search headers."""
 
+    demands = {"POST": needs(Act.READ_HEADERS)}
+
     @extend_schema(
-        request=forms.TraceSearchRequest, responses=forms.TraceSearchResponse, parameters=[_REGION]
+        request=forms.TraceSearchRequest, responses=forms.TraceSearchResponse, parameters=[REGION]
     )
     def post(self, request: Request) -> Response:
         """Headers that match every filter, newest first."""
-        self.require(Act.READ_HEADERS)
         form = forms.TraceSearchRequest(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
@@ -106,10 +79,11 @@ class TraceSearchView(RegionView):
 class TraceView(RegionView):
     """One trace."""
 
-    @extend_schema(responses=forms.TraceResponse, parameters=[_REGION])
+    demands = {"GET": needs(Act.READ_HEADERS, answers=(404,))}
+
+    @extend_schema(responses=forms.TraceResponse, parameters=[REGION])
     def get(self, request: Request, trace_id: str) -> Response:  # noqa: ARG002
         """Every recorded span of the trace, in tree order."""
-        self.require(Act.READ_HEADERS)
         nodes = trace_headers(
             credential=self.credential,
             region=self.region,
@@ -122,8 +96,10 @@ class TraceView(RegionView):
 class ResolveView(RegionView):
     """Content behind a hash."""
 
+    demands = {"POST": needs(Act.RESOLVE_FULL, in_service=True, answers=(404, 413, 422, 429))}
+
     @extend_schema(
-        request=forms.ResolveRequest, responses=forms.ResolveResponse, parameters=[_REGION]
+        request=forms.ResolveRequest, responses=forms.ResolveResponse, parameters=[REGION]
     )
     def post(self, request: Request) -> Response:
         """The contents, after the look has been recorded; 503 where it cannot be."""
@@ -148,13 +124,19 @@ class ResolveView(RegionView):
 class ReceiptView(RegionView):
     """The receipt of an interaction."""
 
+    demands = {"GET": needs(Act.READ_RECEIPT, answers=(404, 410))}
+
     @extend_schema(
-        responses={200: forms.ReceiptResponse, 202: forms.ReceiptResponse}, parameters=[_REGION]
+        responses={200: forms.ReceiptResponse, 202: forms.ReceiptResponse}, parameters=[REGION]
     )
     def get(self, request: Request, interaction_id: UUID) -> Response:  # noqa: ARG002
         """Entry, proof and checkpoint; 202 with `Retry-After` until a checkpoint covers the entry."""
-        self.require(Act.READ_RECEIPT)
-        body = receipt(credential=self.credential, region=self.region, record_id=interaction_id)
+        body = receipt(
+            credential=self.credential,
+            region=self.region,
+            record_id=interaction_id,
+            now=datetime.now(UTC),
+        )
         if body["checkpoint"] is None:
             return Response(body, status=202, headers={"Retry-After": "1"})
         return Response(body)
@@ -163,14 +145,20 @@ class ReceiptView(RegionView):
 class TlogProofView(RegionView):
     """The proof of an interaction's entry in the form that other tools read."""
 
+    demands = {"GET": needs(Act.READ_RECEIPT, answers=(404, 410))}
+
     @extend_schema(
         responses={(200, "text/plain"): str, 202: None},
-        parameters=[_REGION],
+        parameters=[REGION],
     )
     def get(self, request: Request, interaction_id: UUID) -> HttpResponseBase:  # noqa: ARG002
         """C2SP tlog-proof; 202 with `Retry-After` and no body until a checkpoint covers the entry."""
-        self.require(Act.READ_RECEIPT)
-        text = tlog_proof(credential=self.credential, region=self.region, record_id=interaction_id)
+        text = tlog_proof(
+            credential=self.credential,
+            region=self.region,
+            record_id=interaction_id,
+            now=datetime.now(UTC),
+        )
         if text is None:
             return HttpResponse(status=202, headers={"Retry-After": "1"})
         return HttpResponse(text, content_type="text/plain; charset=utf-8")
@@ -179,11 +167,15 @@ class TlogProofView(RegionView):
 class LogsView(RegionView):
     """The tenant's logs."""
 
-    @extend_schema(responses=forms.LogsResponse, parameters=[_REGION])
+    demands = {"GET": needs(Act.READ_LOG)}
+
+    @extend_schema(responses=forms.LogsResponse, parameters=[REGION])
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """Each log with its size and root."""
-        self.require(Act.READ_LOG)
         region, tenant_id = self.region, self.credential.tenant_id
+        record_proof_read(
+            credential=self.credential, region=region, log=None, now=datetime.now(UTC)
+        )
         logs = tenant_logs(region=region, tenant_id=tenant_id)
         with tenant_scope(region_alias(region), tenant_id) as connection:
             heads = [(log, ledger.head(connection, log)) for log in logs]
@@ -205,21 +197,28 @@ class LogsView(RegionView):
 
 
 class OneLogView(RegionView):
-    """Something about one log of the tenant."""
+    """Something about one log of the tenant; entries and proofs hold no content."""
+
+    demands = {"GET": needs(Act.READ_LOG, answers=(404,))}
+    records_each: ClassVar[bool] = False
 
     def log(self, log_id: int) -> LogRef:
-        """The log; raises LogNotFoundError, also for another tenant's."""
-        self.require(Act.READ_LOG)
-        for found in tenant_logs(region=self.region, tenant_id=self.credential.tenant_id):
-            if found.log_id == log_id:
-                return found
-        raise LogNotFoundError("There is no such log.")
+        """The log; raises LogNotFoundError, also for another tenant's, once that somebody asked is recorded."""
+        logs = tenant_logs(region=self.region, tenant_id=self.credential.tenant_id)
+        found = next((log for log in logs if log.log_id == log_id), None)
+        if found is None or not self.records_each:
+            record_proof_read(
+                credential=self.credential, region=self.region, log=found, now=datetime.now(UTC)
+            )
+        if found is None:
+            raise LogNotFoundError("There is no such log.")
+        return found
 
 
 class CheckpointView(OneLogView):
     """The newest checkpoint of a log."""
 
-    @extend_schema(responses=forms.CheckpointResponse, parameters=[_REGION])
+    @extend_schema(responses=forms.CheckpointResponse, parameters=[REGION])
     def get(self, request: Request, log_id: int) -> Response:  # noqa: ARG002
         """The signed note."""
         log = self.log(log_id)
@@ -240,13 +239,22 @@ class CheckpointView(OneLogView):
 class EntriesView(OneLogView):
     """Entries of a log."""
 
-    @extend_schema(responses=forms.EntriesResponse, parameters=[_REGION, forms.EntriesQuery])
+    demands = {"GET": needs(Act.READ_LOG, answers=(404, 410))}
+    records_each = True
+
+    @extend_schema(responses=forms.EntriesResponse, parameters=[REGION, forms.EntriesQuery])
     def get(self, request: Request, log_id: int) -> Response:
         """Up to 1,000 entries from `start`."""
         log = self.log(log_id)
         query = _query(forms.EntriesQuery, request)
-        with tenant_scope(region_alias(self.region), log.tenant_id) as connection:
-            found = ledger.entries(connection, log, start=query["start"], end=query["end"])
+        found = list_entries(
+            credential=self.credential,
+            region=self.region,
+            log=log,
+            start=query["start"],
+            end=query["end"],
+            now=datetime.now(UTC),
+        )
         return Response(
             {
                 "entries": [
@@ -264,7 +272,7 @@ class EntriesView(OneLogView):
 class InclusionProofView(OneLogView):
     """Proof that an entry is in the log."""
 
-    @extend_schema(responses=forms.ProofResponse, parameters=[_REGION, forms.InclusionQuery])
+    @extend_schema(responses=forms.ProofResponse, parameters=[REGION, forms.InclusionQuery])
     def get(self, request: Request, log_id: int) -> Response:
         """The proof of entry `index` in the tree of `size`."""
         log = self.log(log_id)
@@ -277,7 +285,7 @@ class InclusionProofView(OneLogView):
 class ConsistencyProofView(OneLogView):
     """Proof that a log only grew."""
 
-    @extend_schema(responses=forms.ProofResponse, parameters=[_REGION, forms.ConsistencyQuery])
+    @extend_schema(responses=forms.ProofResponse, parameters=[REGION, forms.ConsistencyQuery])
     def get(self, request: Request, log_id: int) -> Response:
         """The proof from size `from` to size `to`."""
         log = self.log(log_id)

@@ -13,6 +13,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 
+from auditvault.access.demands import anybody, signed_in
 from auditvault.console.answers import guarded, private
 
 
@@ -36,6 +37,7 @@ class SignInForm(AuthenticationForm):
 class SignInView(LoginView):
     """The form, and the session that it starts."""
 
+    demands = dict.fromkeys(("GET", "POST"), anybody("Nobody is signed in yet."))
     template_name = "console/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
@@ -45,4 +47,5 @@ class SignInView(LoginView):
 class SignOutView(LogoutView):
     """Ends the session; by POST only, so that no link of somebody else's can."""
 
+    demands = {"POST": signed_in()}
     next_page = "console:sign-in"

@@ -9,11 +9,13 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 
-from auditvault.access.reading import find_headers, receipt, trace_headers
+from auditvault.access.demands import signed_in
+from auditvault.access.reading import find_headers, receipt, receipt_of_shown, trace_headers
 from auditvault.console.base import PLACE_PARAMETER, ConsoleView
 from auditvault.console.forms import FilterForm, PersonForm
 from auditvault.console.proofs import view_of
 from auditvault.console.spans import Bar, fields_of, line_of, waterfall
+from auditvault.core.policy.access import Act
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.traces.selectors import Found, TraceNotFoundError
 
@@ -31,6 +33,7 @@ _TRACE_ID_HEX_DIGITS = 32
 class InteractionsView(ConsoleView):
     """The list of interactions, newest first."""
 
+    demands = {"GET": signed_in(Act.READ_HEADERS), "POST": signed_in(Act.READ_HEADERS)}
     section = "interactions"
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
@@ -85,6 +88,7 @@ class InteractionsView(ConsoleView):
 class TraceView(ConsoleView):
     """One trace as a waterfall, and one of its spans in detail."""
 
+    demands = {"GET": signed_in(Act.READ_HEADERS)}
     section = "interactions"
 
     def get(self, request: HttpRequest, trace_id: str) -> HttpResponse:
@@ -119,16 +123,24 @@ class TraceView(ConsoleView):
         return self.page("console/trace.html", context)
 
     def _receipt(self, record_id: UUID) -> dict[str, Any]:
-        return receipt(credential=self.credential, region=self.place.region, record_id=record_id)
+        """Of a span on this page, whose look is recorded by now."""
+        return receipt_of_shown(
+            credential=self.credential, region=self.place.region, record_id=record_id
+        )
 
 
 class ReceiptView(ConsoleView):
     """A receipt as a file, for a check that needs neither this service nor trust in it."""
 
+    demands = {"GET": signed_in(Act.READ_RECEIPT)}
+
     def get(self, _request: HttpRequest, interaction_id: UUID) -> HttpResponse:
         """The receipt; 202 until a checkpoint covers the entry."""
         body = receipt(
-            credential=self.credential, region=self.place.region, record_id=interaction_id
+            credential=self.credential,
+            region=self.place.region,
+            record_id=interaction_id,
+            now=self.now,
         )
         response = JsonResponse(
             body, status=200 if body["checkpoint"] else 202, json_dumps_params={"indent": 1}

@@ -1,182 +1,206 @@
-"""Which role may do what over the API, and that what belongs to others looks like what is not there."""
+"""Which role may do what: every operation of the service, asked with every role and compared with what it declares."""
 
 from __future__ import annotations
 
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from auditvault.core.policy.roles import Role
-from tests.integration.ingest.sending import chat, headers_of, post, protobuf_of, record, send
-from tests.integration.ledger.superuser import log_number, superuser
-from tests.integration.vault.looking import PURPOSE, resolve, revealed
+from auditvault.core.policy.roles import ALLOWED, Role
+from tests.integration.access.matrix import page
+from tests.integration.access.operations import operations, schema
+from tests.integration.access.samples import ask, make_world, values_of
 
-ROLES = tuple(role.value for role in Role)
-HASH = "sha256:" + "0" * 64
-LOOK = {"content_hash": HASH, "purpose": PURPOSE}
-WITHOUT_HEADERS = {"ingest", "key_custodian", "security_admin", "log_admin", "platform"}
-READERS = set(ROLES) - WITHOUT_HEADERS
-LOG_READERS = {"auditor", "examiner", "log_admin"}
-
-ENDPOINTS = {
-    "send traces": ("POST", "/v1/traces", {"ingest"}),
-    "search": ("POST", "/api/v1/traces/search", READERS),
-    "trace": ("GET", "/api/v1/traces/{trace}", READERS),
-    "resolve": ("POST", "/api/v1/resolve", {"investigator"}),
-    "receipt": ("GET", "/api/v1/receipts/{record}", READERS | {"ingest"}),
-    "logs": ("GET", "/api/v1/logs", LOG_READERS),
-    "checkpoint": ("GET", "/api/v1/logs/{log}/checkpoint", LOG_READERS),
-    "entries": ("GET", "/api/v1/logs/{log}/entries?start=0&end=1", LOG_READERS),
-    "inclusion": ("GET", "/api/v1/logs/{log}/proof/inclusion?index=0&size=1", LOG_READERS),
-    "consistency": ("GET", "/api/v1/logs/{log}/proof/consistency?from=1&to=1", LOG_READERS),
-}
-
-
-def allowed(name):
-    """A role that may ask there."""
-    return min(ENDPOINTS[name][2] - {"ingest"} or {"ingest"})
-
-
-BODIES = {"search": {}, "resolve": LOOK}
-
-
+PAGE = Path(__file__).resolve().parents[3] / "docs/reference/endpoint-matrix.md"
+ROLES = tuple(Role)
 _made = []
 
 
 @pytest.fixture
-def recorder(client, tenant, cluster, run_signer):
-    """A tenant with a recorded and signed trace, and what the paths to it are filled with. Made once."""
+def world(client, tenant, cluster, run_signer):
+    """Made once."""
     if not _made:
-        span = chat("hello")
-        record(client, tenant, span)
-        run_signer()
-        (header,) = headers_of(client, tenant)
-        with superuser(cluster, "region_eu") as connection:
-            log = log_number(connection, tenant.tenant_id, "interactions")
-        places = {"trace": span.trace_id.hex(), "record": header["id"], "log": log}
-        _made.append((tenant, places))
-    return _made[0][0]
+        _made.append(make_world(client, tenant, cluster, run_signer))
+    return _made[0]
 
 
 @pytest.fixture
-def places(recorder):
-    return _made[0][1]
+def token_of(world, service):
+    """`token_of(role, human=True, strong=True)` are headers with a live token, of a machine or a person."""
+    from auditvault.access.models import User
+    from auditvault.access.people import grant_role
+    from auditvault.access.tokens import create_token
 
-
-def ask(client, name, places, headers):
-    method, path, _ = ENDPOINTS[name]
-    path = path.format(**places)
-    if name == "send traces":
-        return client.post(
-            path, protobuf_of(chat()), content_type="application/x-protobuf", headers=headers
+    def make(role, *, human=False, strong=False):
+        if not human:
+            return world.tenant.headers(role.value)
+        now = datetime.now(UTC)
+        name = f"{world.tenant.slug}-{role.value}"
+        person, is_new = User.objects.get_or_create(username=name)
+        if is_new:
+            place = {"tenant_slug": world.tenant.slug, "region": "eu"}
+            grant_role(username=name, role=role.value, **place)
+        token = create_token(
+            tenant_slug=world.tenant.slug,
+            regions=("eu",),
+            roles=(role.value,),
+            lifetime=timedelta(hours=1),
+            now=now,
+            human=person.human_id,
+            strong_until=now + timedelta(hours=1) if strong else None,
         )
-    if method == "POST":
-        return post(client, path, BODIES[name], headers)
-    return client.get(path, headers=headers)
+        return {"Authorization": f"Bearer {token}"}
+
+    return make
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("name", ENDPOINTS)
-def test_an_endpoint_is_for_its_roles_alone(client, recorder, places, name, role):
-    answer = ask(client, name, places, recorder.headers(role))
-    expected = {200, 404} if name == "resolve" else {200}
-    assert answer.status_code in (expected if role in ENDPOINTS[name][2] else {403})
+def outcome(answer):
+    """The code of a refusal to the caller as such; `answered` for everything else that works."""
+    if answer.status_code not in {401, 403}:
+        works = answer.status_code < 500 and answer.status_code != 405
+        return "answered" if works else str(answer.status_code)
+    if answer["Content-Type"] == "application/x-protobuf":
+        return {401: "token_invalid", 403: "access_denied"}[answer.status_code]
+    return answer.json()["code"]
 
 
-@pytest.mark.parametrize("name", ENDPOINTS)
-def test_an_endpoint_needs_a_token(client, places, name):
-    answer = ask(client, name, places, {})
-    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
+def expected(demand, role, *, human=False, strong=False):
+    """What the declaration says that the outcome is."""
+    if demand.acts and not ALLOWED[role].intersection(demand.acts):
+        return "access_denied"
+    if demand.who in {"human", "second_factor"} and not human:
+        return "human_required"
+    if demand.who == "second_factor" and not strong:
+        return "second_factor_required"
+    return "answered"
 
 
-@pytest.mark.parametrize("name", [name for name in ENDPOINTS if name != "send traces"])
-def test_an_endpoint_is_for_the_tokens_region_alone(client, recorder, places, name):
-    headers = recorder.headers(allowed(name)) | {"Auditvault-Region": "us"}
-    answer = ask(client, name, places, headers)
-    assert (answer.status_code, answer.json()["code"]) == (403, "region_denied")
+def kinds(demand):
+    """What tokens to ask with: a machine's, and where it makes a difference a person's, and a person's proved twice."""
+    yield {}
+    if demand.who in {"human", "second_factor"}:
+        yield {"human": True}
+        yield {"human": True, "strong": True}
 
 
-@pytest.mark.parametrize("name", [name for name in ENDPOINTS if name != "send traces"])
-def test_a_token_for_two_regions_must_name_one(client, recorder, places, name):
-    answer = ask(client, name, places, recorder.headers(allowed(name), regions=("eu", "us")))
-    assert (answer.status_code, answer.json()["code"]) == (400, "region_required")
+def machine_operations():
+    return [found for found in operations() if not found.is_page]
 
 
-@pytest.mark.parametrize("name", [name for name in ENDPOINTS if name != "send traces"])
-def test_a_refusal_is_a_problem_document(client, places, name):
-    answer = ask(client, name, places, {})
-    body = answer.json()
-    assert answer["Content-Type"] == "application/problem+json"
-    assert (body["status"], body["code"]) == (401, "token_invalid")
-    assert body["type"].endswith(body["code"])
+def test_every_role_may_do_what_is_declared_and_no_more(client, world, token_of):
+    seen, declared = {}, {}
+    for operation in machine_operations():
+        if operation.demand.who == "anybody":
+            continue
+        values = values_of(operation, world)
+        for role in ROLES:
+            for kind in kinds(operation.demand):
+                if kind and role is Role.INGEST:
+                    continue  # for machines alone
+                asked = (operation.name, role.value, *kind)
+                seen[asked] = outcome(ask(client, operation, values, token_of(role, **kind)))
+                declared[asked] = expected(operation.demand, role, **kind)
+
+    assert {asked: said for asked, said in seen.items() if said != declared[asked]} == {}
 
 
-def test_a_sender_gets_the_proof_and_not_the_header(client, recorder, places):
-    answer = ask(client, "receipt", places, recorder.headers("ingest")).json()
+def test_whoever_may_gets_the_thing_where_a_sample_is_complete(client, world, token_of):
+    """So that `answered` above is more than a request that is malformed."""
+    seen = {}
+    for operation in machine_operations():
+        if operation.method == "GET" and operation.demand.who == "caller":
+            role = next(r for r in ROLES if ALLOWED[r].intersection(operation.demand.acts))
+            answer = ask(client, operation, values_of(operation, world), token_of(role))
+            seen[operation.name] = answer.status_code
+
+    assert {name: status for name, status in seen.items() if status != 200} == {}
+
+
+def test_what_is_not_open_to_anybody_needs_a_token(client, world):
+    seen = {}
+    for operation in machine_operations():
+        answer = ask(client, operation, values_of(operation, world), {})
+        seen[operation.name] = (answer.status_code, answer.get("WWW-Authenticate"))
+
+    assert seen == {
+        operation.name: (200, None) if operation.demand.who == "anybody" else (401, "Bearer")
+        for operation in machine_operations()
+    }
+
+
+def test_an_operation_is_for_the_tokens_regions_alone(client, world):
+    seen = {}
+    for operation in machine_operations():
+        if operation.demand.who != "caller":
+            continue
+        role = next(r for r in ROLES if ALLOWED[r].intersection(operation.demand.acts))
+        headers = world.tenant.headers(role.value) | {"Auditvault-Region": "us"}
+        answer = ask(client, operation, values_of(operation, world), headers)
+        seen[operation.name] = answer.status_code
+
+    assert set(seen.values()) == {403}, seen
+
+
+def test_a_token_of_two_regions_must_name_one(client, world):
+    seen = {}
+    for operation in machine_operations():
+        if operation.demand.who != "caller" or operation.path.startswith("/tlog/"):
+            continue
+        role = next(r for r in ROLES if ALLOWED[r].intersection(operation.demand.acts))
+        headers = world.tenant.headers(role.value, regions=("eu", "us"))
+        answer = ask(client, operation, values_of(operation, world), headers)
+        seen[operation.name] = answer.status_code
+
+    assert set(seen.values()) == {400}, seen
+
+
+def test_every_view_says_who_may_call_it(service):
+    from auditvault.api.checks import views_without_demands
+
+    assert views_without_demands(None) == []
+
+
+def test_a_view_that_says_nothing_is_found(service):
+    from django.test import override_settings
+
+    from auditvault.api.checks import views_without_demands
+
+    with override_settings(ROOT_URLCONF="tests.integration.access.undeclared_urls"):
+        found = views_without_demands(None)
+
+    assert [(error.id, "/bare" in error.msg) for error in found] == [("auditvault.E001", True)]
+
+
+def test_a_method_that_is_not_declared_is_not_answered(client, tenant):
+    from django.test import override_settings
+
+    with override_settings(ROOT_URLCONF="tests.integration.access.undeclared_urls"):
+        answer = client.post("/half", headers=tenant.headers("viewer"))
+
+    assert answer.status_code == 405
+
+
+def test_the_schema_has_every_operation_of_the_machine_interface(service):
+    described = {
+        (path, method.upper())
+        for path, item in schema()["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+
+    assert described == {(o.path, o.method) for o in machine_operations()} - {
+        ("/api/schema/", "GET")
+    }
+
+
+def test_the_page_of_the_matrix_is_what_is_declared(service):
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_a_sender_gets_the_proof_and_not_the_header(client, world):
+    path = f"/api/v1/receipts/{world.interaction_id}"
+    answer = client.get(path, headers=world.tenant.headers("ingest")).json()
+
     assert answer["checkpoint"]
     assert not {"header", "opening"} & set(answer)
-
-
-def missing(places):
-    """The same paths to what nobody has."""
-    return {"trace": uuid4().hex, "record": str(uuid4()), "log": 2**31 - 1}
-
-
-@pytest.mark.parametrize("name", [n for n, found in ENDPOINTS.items() if "{" in found[1]])
-def test_another_tenants_things_look_like_missing_ones(client, other_tenant, places, name):
-    record(client, other_tenant, chat("hello"))
-    headers = other_tenant.headers(allowed(name))
-    theirs, nobodys = (ask(client, name, of, headers) for of in (places, missing(places)))
-    assert theirs.status_code == 404
-    assert (theirs.status_code, theirs.content) == (nobodys.status_code, nobodys.content)
-
-
-def test_another_tenants_hash_looks_like_a_missing_one(client, tenant, other_tenant):
-    record(client, tenant, chat("a secret"))
-    theirs, nobodys = (resolve(client, other_tenant, text) for text in ("a secret", "never said"))
-    assert theirs.status_code == 404
-    assert theirs.content == nobodys.content
-
-
-def test_another_tenants_tag_looks_like_a_missing_one(client, tenant, other_tenant, cluster):
-    record(client, tenant, chat("a secret"))
-    with superuser(cluster, "region_eu") as connection:
-        tag = connection.execute(
-            "SELECT tag FROM vault_object WHERE tenant_id = %s AND role = 'input_messages'",
-            (tenant.tenant_id,),
-        ).fetchone()[0]
-    body = {"content_hash": f"tag:{tag.hex()}", "purpose": PURPOSE}
-    own, others = (
-        post(client, "/api/v1/resolve", body, of.headers("investigator"))
-        for of in (tenant, other_tenant)
-    )
-    assert revealed(own) == ["a secret"]
-    assert revealed(others) == []
-
-
-def test_what_is_in_another_region_looks_like_a_missing_one(client, tenant):
-    headers = tenant.headers("ingest", regions=("us",))
-    send(client, tenant, protobuf_of(chat("a secret")), headers=headers)
-    assert revealed(resolve(client, tenant, "a secret")) == []
-
-
-@pytest.mark.parametrize(
-    "trace_id", ["", "x" * 32, "ab" * 15, "ab" * 17, "a b " * 8, "é" * 32, "%00"]
-)
-def test_a_trace_id_that_is_none_is_404(client, tenant, trace_id):
-    answer = client.get(f"/api/v1/traces/{trace_id}", headers=tenant.headers("engineer"))
-    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
-
-
-@pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
-@pytest.mark.parametrize("path", ["/api/v1/resolve", "/api/v1/traces/search"])
-def test_another_method_is_405(client, tenant, path, method):
-    answer = getattr(client, method)(path, headers=tenant.headers("investigator"))
-    assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json")
-
-
-@pytest.mark.parametrize(
-    "path", ["/nothing", "/api/v1/nothing", "/api/v1/receipts/not-an-id", "/api/v1/logs/x/entries"]
-)
-def test_an_unknown_path_is_404(client, service, path):
-    assert client.get(path).status_code == 404

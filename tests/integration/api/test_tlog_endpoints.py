@@ -136,8 +136,11 @@ def test_head_answers_as_get_without_a_body(client, tenant, signed, log):
     assert (answer.status_code, answer["Content-Length"], answer.content) == (200, "8192", b"")
 
 
-def test_reading_waits_for_no_append_and_writes_nothing(read, signed, log, tenant, cluster):
+def test_reading_waits_for_no_append_and_after_the_first_adds_no_row(
+    read, signed, log, tenant, cluster
+):
     signed(300)
+    assert read("checkpoint").status_code == 200
     before = counts(cluster, tenant.tenant_id)
     with superuser(cluster, "region_eu") as other:
         other.execute("BEGIN")
@@ -276,6 +279,7 @@ def test_rows_that_are_gone_are_an_outage_and_not_a_shorter_answer(
     read, signed, log, tenant, cluster, change, path
 ):
     signed(300)
+    assert read(path).status_code == 200
     with tampering(cluster, tenant.tenant_id) as connection:
         connection.execute(f"{change} AND log_id = {log.log_id}")
         assert refusal(read(path)) == (503, "tile_missing")

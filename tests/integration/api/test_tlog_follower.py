@@ -142,6 +142,7 @@ def test_a_change_by_the_databases_owner_is_found(
     log = open_log(tenant)
     grow(log, 300)
     run_signer()
+    assert len(follow(log).update()) == 300
     where = "AND" if "WHERE" in change else "WHERE"
     with tampering(cluster, tenant.tenant_id) as connection:
         connection.execute(f"{change} {where} log_id = {log.log_id}")

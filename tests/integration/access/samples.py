@@ -1,0 +1,169 @@
+"""A tenant with something of every kind, and what parameters are called that lead to it.
+
+Whoever adds an endpoint whose parameters have new names says here what they lead to; the tests that ask every operation
+fail until then.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from tests.integration.access.operations import Operation
+from tests.integration.ingest.sending import chat, headers_of, protobuf_of, record
+from tests.integration.ledger.superuser import log_number, superuser
+from tests.integration.vault.looking import PURPOSE
+
+# What refers to something of a tenant's, wherever it is named: in a path, a query or a body.
+# name -> (the attribute of `World` that has it, what has the same form and is nobody's)
+REFERENCES: dict[str, tuple[str, Any]] = {
+    "trace_id": ("trace_id", "0123456789abcdef0123456789abcdef"),
+    "interaction_id": ("interaction_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "log_id": ("log_id", 2**31 - 1),
+    "log": ("log", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f10"),
+    "content_hash": ("content_hash", "sha256:" + "1" * 64),
+    "user": ("user", "nobody-at-all"),
+}
+# What refers to nothing by itself, with a value that fits.
+PLAIN: dict[str, Any] = {
+    "tile": "0/000.p/1",
+    "bundle": "000.p/1",
+    "start": 0,
+    "end": 1,
+    "index": 0,
+    "size": 1,
+    "from": 1,
+    "to": 1,
+    "format": "json",
+    "lang": "en",
+}
+# Members of bodies that refer to nothing: vocabularies, times, numbers, reasons in words.
+WORDS = frozenset(
+    {
+        "started_from", "started_before", "operation", "status", "provider", "model", "service", "environment",
+        "feature", "error_type", "min_total_tokens", "limit", "representation", "purpose", "code", "case", "reason",
+        "resourceSpans",
+        # Names of persons: as `user`, which stands for them.
+        "session", "email", "phone", "identifier", "kind", "value",
+        # Given out by this service for a search; it is a place in an order, and opens nothing.
+        "cursor",
+    }
+)  # fmt: skip
+# A body that is complete, where `{}` is not.
+BODIES: dict[str, Any] = {
+    "/api/v1/resolve": {"content_hash": "sha256:" + "0" * 64, "purpose": PURPOSE},
+}
+
+
+class UnknownNameError(Exception):
+    """An operation takes something that no table here knows."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A tenant and one thing of each kind that it has in region eu."""
+
+    tenant: Any
+    trace_id: str
+    interaction_id: str
+    log_id: int
+    log: str
+    content_hash: str
+    user: str
+
+    def owns(self) -> set[str]:
+        """Texts that must not reach anybody else."""
+        return {
+            self.trace_id,
+            self.interaction_id,
+            self.log,
+            self.user,
+            self.tenant.slug,
+            str(self.tenant.tenant_id),
+            self.said,
+        }
+
+    @property
+    def said(self) -> str:
+        return f"said by {self.user}"
+
+
+def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World:
+    """Record, sign and look up."""
+    user = f"user-{uuid.uuid4().hex}"
+    span = chat(f"said by {user}", user=user)
+    record(client, tenant, span)
+    (header,) = headers_of(client, tenant)
+    run_signer()
+    with superuser(cluster, "region_eu") as connection:
+        log_id = log_number(connection, tenant.tenant_id, "interactions")
+        (origin, tag) = connection.execute(
+            "SELECT origin, (SELECT tag FROM vault_object o WHERE o.tenant_id = l.tenant_id"
+            " AND o.role = 'input_messages') FROM ledger_log l WHERE log_id = %s",
+            (log_id,),
+        ).fetchone()
+    return World(
+        tenant=tenant,
+        trace_id=span.trace_id.hex(),
+        interaction_id=header["id"],
+        log_id=log_id,
+        log=origin.rpartition("/")[2],
+        content_hash=f"tag:{tag.hex()}",
+        user=user,
+    )
+
+
+def own(world: World, name: str) -> Any:
+    """The world's thing that a parameter of that name leads to; raises UnknownNameError."""
+    if name in REFERENCES:
+        return getattr(world, REFERENCES[name][0])
+    return plain(name)
+
+
+def nobodys(name: str) -> Any:
+    """What has the form of such a thing and is nobody's; raises UnknownNameError."""
+    return REFERENCES[name][1] if name in REFERENCES else plain(name)
+
+
+def plain(name: str) -> Any:
+    """A value for what refers to nothing; raises UnknownNameError."""
+    if name not in PLAIN:
+        raise UnknownNameError(
+            f"Nothing here knows the parameter {name!r}: say in tests/integration/access/samples.py what it leads to."
+        )
+    return PLAIN[name]
+
+
+def ask(
+    client: Any,
+    operation: Operation,
+    values: dict[str, Any],
+    headers: dict[str, str],
+    body: dict[str, Any] | None = None,
+) -> Any:
+    """The answer to the operation, with `values` for its path and query, and a body where it takes one."""
+    path = operation.path.format(**{name: values[name] for name in operation.path_names})
+    query = "&".join(f"{name}={values[name]}" for name in operation.query_names)
+    if operation.path == "/v1/traces":
+        data, content_type = protobuf_of(chat()), "application/x-protobuf"
+    else:
+        data, content_type = (
+            json.dumps(body_of(operation) if body is None else body),
+            "application/json",
+        )
+    if operation.method == "GET":
+        return client.get(f"{path}?{query}" if query else path, headers=headers)
+    return client.generic(operation.method, path, data, content_type=content_type, headers=headers)
+
+
+def body_of(operation: Operation) -> dict[str, Any]:
+    """A body that the operation takes, as far as these tables know one."""
+    found: dict[str, Any] = BODIES.get(operation.path, {})
+    return found
+
+
+def values_of(operation: Operation, world: World) -> dict[str, Any]:
+    """The world's own things for the operation's path and query; raises UnknownNameError."""
+    return {name: own(world, name) for name in (*operation.path_names, *operation.query_names)}
