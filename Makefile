@@ -1,13 +1,14 @@
 # make up      everything on this machine, in the foreground     (AUDITVAULT_HOME, AUDITVAULT_PORT)
 # make test    everything the tests need, and the tests           (ARGS: pytest's arguments)
 # make check   linters, types, import rules, migrations
+# make audit   known vulnerabilities of what is locked; needs the advisories of pypi.org or osv.dev
 # make bench   the benchmarks                                     (ARGS: theirs)
 # make verifier  the verifier as one file, dist/auditvault-verify.pyz
 # make clean   removes .venv, var/ and dist/
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: up test check bench verifier clean browser token
+.PHONY: up test check audit bench verifier clean browser token
 
 # The first Python on the path that is new enough and not too new.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -39,6 +40,9 @@ check: $(VENV)/.dev
 	$(STATIC) $(BIN)/mypy auditvault settings
 	$(BIN)/lint-imports
 	$(STATIC) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+audit: $(VENV)/.dev
+	@$(BIN)/python deploy/lock/audit.py $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ARGS)
