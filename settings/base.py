@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "auditvault.access.alerts",
     "auditvault.access.receivers",
     "auditvault.access.windows",
+    "auditvault.access.grants",
     "auditvault.ingest",
     "auditvault.ingest.policies",
     "auditvault.evidence",

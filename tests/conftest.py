@@ -150,6 +150,16 @@ class TestTenant:
         """Request headers with such a token, for Django's test client: `client.get(url, headers=…)`."""
         return {"Authorization": f"Bearer {self.token(*roles, regions=regions)}"}
 
+    def cleared(self, *, regions: tuple[str, ...] = ("eu",), case: str = "INC-1") -> dict[str, str]:
+        """Headers of an investigator with a second factor, who may see for the case what is recorded about now."""
+        from tests.staff import cleared_person
+
+        asked = f"cleared {regions} {case}"
+        if asked not in self._tokens:
+            person = cleared_person(self, regions=regions, case=case)
+            self._tokens[asked] = person.token("investigator")
+        return {"Authorization": f"Bearer {self._tokens[asked]}"}
+
 
 def make_tenant() -> TestTenant:
     """A fresh tenant in both regions."""

@@ -1,24 +1,37 @@
 """The one way content is shown: check, record, commit, then open (design rule 2).
 
+Whole content takes a human who proved themselves by a second factor, a purpose, and a live grant for the purpose's case
+that covers each object which is shown (docs/spec/grants.md). Redacted text takes a human with the engineer's role.
+
 Everything that was asked for is recorded, refusals included; of refusals by the limit the first of a window. If the
 record cannot be written, nothing is opened and the caller learns why; what was not recorded did not happen.
 
 A lookup could be used to find out what is there, guess by guess. So lookups are limited, and whatever is not found is
-not found in the same way: never sent, another tenant's, another region's, erased. The same statements are issued, and
-nothing is opened.
+not found in the same way: never sent, another tenant's, another region's, erased, not covered by the grants. The same
+statements are issued, and nothing is opened. Who has no live grant at all for the case is told so, whatever the hash.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import Any, Literal
 from uuid import UUID
 
-from auditvault.access.credentials import Credential
+import psycopg
+
+from auditvault.access.credentials import (
+    Credential,
+    HumanRequiredError,
+    SecondFactorRequiredError,
+)
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
+from auditvault.access.grants.coverage import coverage
+from auditvault.access.grants.store import insert_uses, live_grants
 from auditvault.access.limits import take_lookup
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import (
@@ -29,6 +42,8 @@ from auditvault.core.policy.access import (
     Role,
     check_purpose,
 )
+from auditvault.core.policy.approvals import HumanId
+from auditvault.core.policy.grants import Grant, GrantMissingError
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
@@ -37,6 +52,7 @@ from auditvault.vault.opening import (
     ContentGoneError,
     Opened,
     StoredObject,
+    is_anything_under,
     objects_by_tag,
     open_stored,
 )
@@ -44,6 +60,11 @@ from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import SubjectErasedError, refuse_unless_readable
 
 MAX_OBJECTS = 100
+Representation = Literal["full", "redacted"]
+FULL: Representation = "full"
+REDACTED: Representation = "redacted"
+OUTSIDE_GRANTS = "outside_grants"
+"""In the record of a look: there is something under the hash, and none of it is covered."""
 _HASH = re.compile(r"(sha256|tag):([0-9a-f]{64})")
 
 
@@ -59,6 +80,12 @@ class ContentNotFoundError(AuditvaultError):
     code = "content_not_found"
 
 
+class NotScannedError(AuditvaultError):
+    """There is no redacted text under that hash: nothing is there, or what is there was not scanned yet."""
+
+    code = "redaction_not_found"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What somebody asks to see, and why; `reason` is sealed, never logged."""
@@ -67,6 +94,26 @@ class Look:
     code: str
     case: str
     reason: str
+    representation: Representation = FULL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowed:
+    """Under which role a look goes on, whose it is, and what for."""
+
+    role: Role
+    human: HumanId
+    purpose: Purpose
+    grants: Sequence[Grant]
+    """Live ones for the case, and for the purpose's code; none for redacted text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """One object that is to be shown, and the grant under which it is."""
+
+    stored: StoredObject
+    grant: Grant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,63 +142,171 @@ class Resolved:
 
 
 def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -> Resolved:
-    """The contents found under a hash.
+    """The contents found under a hash, of those that the caller's grants cover.
 
     Raises:
         LookupsLimitedError: too many lookups; the first refusal of a window is recorded.
-        AccessDeniedError, PurposeError: refused, and the refusal recorded.
+        AccessDeniedError, PurposeError, HumanRequiredError, SecondFactorRequiredError, GrantMissingError:
+            refused, and the refusal recorded.
         AccessNotRecordedError: the access log could not be written.
         ContentHashError: no hash.
         ContentTooLargeError: a content is larger than an answer holds; the look is recorded all the same.
         RestorePendingError: the region was restored; nothing is looked for.
-        ContentNotFoundError: nothing there, or nothing readable any more; the look is recorded all the same.
+        ContentNotFoundError: nothing there, nothing that is covered, or nothing readable any more; the look is
+            recorded all the same.
+        NotScannedError: the redacted text was asked for, and there is none; recorded all the same.
     """
     tag = _tag(region, credential.tenant_id, look.content_hash)
     target = f"tag:{tag.hex()}"
     take_lookup(credential=credential, region=region, target=target, now=now)
-    role, purpose = _allowed(credential, region, look, target, now)
-    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
-        refuse_while_restore_pending(connection, region)
-        found = objects_by_tag(connection, tag, MAX_OBJECTS + 1)
-    has_more, found = len(found) > MAX_OBJECTS, found[:MAX_OBJECTS]
-    details: dict[str, JsonValue] = {
-        "target": target,
-        "representation": "full",
-        "objects": [str(stored.object_id) for stored in found],
-    }
-    granted = RecordedAct(
-        actor=credential.actor,
-        actor_role=role.value,
-        action="resolve",
-        outcome="granted",
-        details=details | ({"more": True} if has_more else {}),
-        purpose=purpose,
-    )
-    record_id = record_act(region=region, tenant_id=credential.tenant_id, act=granted, now=now)
-    revealed = _open_all(region, credential.tenant_id, found)
+    allowed = _allowed(credential, region, look, target, now)
+    if look.representation == REDACTED:
+        _record(credential, region, look, target, allowed, _Found(), now)
+        raise NotScannedError("There is no redacted text under this hash, or not yet.")
+    found = _find(credential, region, tag, allowed, now)
+    record_id = _record(credential, region, look, target, allowed, found, now)
+    revealed = _open_all(region, credential.tenant_id, [one.stored for one in found.seen])
     if not revealed:
         raise ContentNotFoundError("Nothing that you may see is found under this hash.")
-    return Resolved(record_id=record_id, contents=revealed, has_more=has_more)
+    return Resolved(record_id=record_id, contents=revealed, has_more=found.has_more)
 
 
 def _allowed(
     credential: Credential, region: str, look: Look, target: str, now: datetime
-) -> tuple[Role, Purpose]:
-    """The role acted under and a complete purpose; a refusal is recorded and raised."""
+) -> _Allowed:
+    """Who looks, under which role and grants, and a complete purpose; a refusal is recorded and raised."""
     try:
-        role = credential.role_for(Act.RESOLVE_FULL)
+        if look.representation == REDACTED:
+            role, human = credential.role_for(Act.RESOLVE_REDACTED), credential.require_human()
+        else:
+            role, human = credential.role_for(Act.RESOLVE_FULL), credential.require_strong(now)
         purpose = check_purpose(code=look.code, case=look.case, reason=look.reason, role=role)
-    except (AccessDeniedError, PurposeError) as error:
+        grants = _grants(credential, region, human, purpose, look.representation, now)
+    except (
+        AccessDeniedError,
+        PurposeError,
+        HumanRequiredError,
+        SecondFactorRequiredError,
+        GrantMissingError,
+    ) as error:
         refusal = RecordedAct(
             actor=credential.actor,
             actor_role=None,
             action="resolve",
             outcome="denied",
-            details={"target": target, "code": error.code},
+            details={
+                "target": target,
+                "representation": look.representation,
+                "code": error.code,
+            },
         )
         record_act(region=region, tenant_id=credential.tenant_id, act=refusal, now=now)
         raise
-    return role, purpose
+    return _Allowed(role=role, human=human, purpose=purpose, grants=grants)
+
+
+def _grants(
+    credential: Credential,
+    region: str,
+    human: HumanId,
+    purpose: Purpose,
+    representation: Representation,
+    now: datetime,
+) -> list[Grant]:
+    """The grants to look under; raises GrantMissingError where there is none, before anything is looked for."""
+    if representation == REDACTED:
+        return []
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        live = live_grants(connection, human=human, case=purpose.case, now=now)
+    usable = [grant for grant in live if purpose.code in grant.codes]
+    if not usable:
+        raise GrantMissingError("You have no live grant for this case and purpose. Ask for one.")
+    return usable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What a look came to before it was recorded."""
+
+    seen: Sequence[_Seen] = ()
+    has_more: bool = False
+    is_outside: bool = False
+    """Whether there is something, and nothing of it is covered."""
+
+
+def _find(
+    credential: Credential, region: str, tag: bytes, allowed: _Allowed, now: datetime
+) -> _Found:
+    """The newest objects under the tag that the grants cover. The same statements, whatever is found."""
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        refuse_while_restore_pending(connection, region)
+        covered = coverage(connection, allowed.grants)
+        among = objects_by_tag(connection, tag, MAX_OBJECTS + 1, among=covered.among())
+        is_anything = is_anything_under(connection, tag)
+    seen = []
+    for stored in among:
+        grant = covered.grant_of(stored, purpose=allowed.purpose, now=now)
+        if grant is not None:
+            seen.append(_Seen(stored=stored, grant=grant))
+    return _Found(
+        seen=seen[:MAX_OBJECTS],
+        has_more=len(seen) > MAX_OBJECTS,
+        is_outside=is_anything and not seen,
+    )
+
+
+def _record(
+    credential: Credential,
+    region: str,
+    look: Look,
+    target: str,
+    allowed: _Allowed,
+    found: _Found,
+    now: datetime,
+) -> UUID:
+    """Commit the record of a look that goes on, and what it takes; only then may anything be opened."""
+    details: dict[str, JsonValue] = {
+        "target": target,
+        "representation": look.representation,
+        "objects": [str(one.stored.object_id) for one in found.seen],
+    }
+    grants = sorted({str(one.grant.grant_id) for one in found.seen})
+    if grants:
+        details["grants"] = list(grants)
+    if found.has_more:
+        details["more"] = True
+    if found.is_outside:
+        details["code"] = OUTSIDE_GRANTS
+    act = RecordedAct(
+        actor=credential.actor,
+        actor_role=allowed.role.value,
+        action="resolve",
+        outcome="denied" if found.is_outside else "granted",
+        details=details,
+        purpose=allowed.purpose,
+    )
+
+    def also(connection: psycopg.Connection[Any], record_id: UUID) -> None:
+        _before_append(connection, credential, found, record_id, now)
+
+    return record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now, also=also)
+
+
+def _before_append(
+    connection: psycopg.Connection[Any],
+    credential: Credential,
+    found: _Found,
+    record_id: UUID,
+    now: datetime,
+) -> None:
+    """What is counted with a look, in the transaction of its record: what is raised here undoes both."""
+    insert_uses(
+        connection,
+        credential.tenant_id,
+        record_id=record_id,
+        seen=[(one.grant.grant_id, one.stored.object_id) for one in found.seen],
+        now=now,
+    )
 
 
 def _open_all(region: str, tenant_id: UUID, found: list[StoredObject]) -> list[Revealed]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from auditvault.access.disclosure import FULL, REDACTED
 from auditvault.core.policy.access import PurposeCode
 from auditvault.traces.selectors import MAX_PAGE
 
@@ -116,7 +117,7 @@ class ResolveRequest(StrictSerializer):
     """A content hash: `sha256:` of the content as it was sent, or an auditvault `tag:`."""
 
     content_hash = serializers.RegexField(_HASH)
-    representation = serializers.ChoiceField(["full"], default="full")
+    representation = serializers.ChoiceField([FULL, REDACTED], default=FULL)
     purpose = PurposeRequest()
 
 

@@ -96,7 +96,11 @@ class TraceView(RegionView):
 class ResolveView(RegionView):
     """Content behind a hash."""
 
-    demands = {"POST": needs(Act.RESOLVE_FULL, in_service=True, answers=(404, 413, 422, 429))}
+    demands = {
+        "POST": needs(
+            Act.RESOLVE_FULL, who="second_factor", in_service=True, answers=(404, 413, 422, 429)
+        )
+    }
 
     @extend_schema(
         request=forms.ResolveRequest, responses=forms.ResolveResponse, parameters=[REGION]
@@ -109,7 +113,11 @@ class ResolveView(RegionView):
         resolved = resolve(
             credential=self.credential,
             region=self.region,
-            look=Look(content_hash=given["content_hash"], **given["purpose"]),
+            look=Look(
+                content_hash=given["content_hash"],
+                representation=given["representation"],
+                **given["purpose"],
+            ),
             now=datetime.now(UTC),
         )
         return Response(

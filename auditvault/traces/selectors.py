@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -185,3 +185,31 @@ def header_of(connection: psycopg.Connection[Any], record_id: UUID) -> tuple[byt
         "SELECT opening, header FROM traces_header WHERE record_id = %s", (record_id,)
     ).fetchone()
     return (bytes(row[0]), bytes(row[1])) if row else None
+
+
+class Mention(NamedTuple):
+    """That a record's header names a sealed object as one of its contents; several records may name the same."""
+
+    object_id: UUID
+    record_id: UUID
+    trace_id: bytes
+
+
+def contents_named(
+    connection: psycopg.Connection[Any],
+    *,
+    trace_ids: Collection[bytes],
+    record_ids: Collection[UUID],
+) -> list[Mention]:
+    """The sealed objects that records of these traces, or these records, name; of the newest MAX_SPANS of them."""
+    rows = connection.execute(
+        "SELECT record_id, trace_id, header FROM traces_header WHERE trace_id = ANY(%s) OR record_id = ANY(%s)"
+        " ORDER BY record_id DESC LIMIT %s",
+        (list(trace_ids), list(record_ids), MAX_SPANS),
+    ).fetchall()
+    return [
+        Mention(UUID(content["object"]), record_id, bytes(trace_id))
+        for record_id, trace_id, header in rows
+        for content in orjson.loads(header).get("contents", ())
+        if "object" in content
+    ]

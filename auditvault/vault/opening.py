@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -74,22 +76,56 @@ class Streamed(NamedTuple):
     chunks: Iterator[bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Among:
+    """What somebody may come across at all: objects by id, of these subjects, or first recorded in these periods."""
+
+    object_ids: Collection[UUID] = ()
+    subject_ids: Collection[UUID] = ()
+    periods: Collection[tuple[datetime, datetime]] = ()
+    """From an instant, up to but not at another; exact to the millisecond."""
+
+    def values(self) -> tuple[object, ...]:
+        """For the places of `_AMONG`."""
+        starts, ends = [one for one, _ in self.periods], [other for _, other in self.periods]
+        return (list(self.object_ids), list(self.subject_ids), starts, ends)
+
+
+_UNDER_TAG = (
+    "(tag = %s OR object_id IN (SELECT object_id FROM vault_tag_alias WHERE tag = %s))"
+    " AND EXISTS (SELECT FROM vault_subject AS s WHERE s.tenant_id = vault_object.tenant_id"
+    " AND s.subject_id = vault_object.subject_id AND s.state = 'active')"
+)
+_AMONG = (
+    " AND (object_id = ANY(%s) OR subject_id = ANY(%s) OR EXISTS (SELECT FROM"
+    " unnest(%s::timestamptz[], %s::timestamptz[]) AS period (start, finish)"
+    " WHERE record_id >= auditvault_uuid7_floor(start) AND record_id < auditvault_uuid7_floor(finish)))"
+)
+
+
 def objects_by_tag(
-    connection: psycopg.Connection[Any], tag: bytes, limit: int
+    connection: psycopg.Connection[Any], tag: bytes, limit: int, *, among: Among | None = None
 ) -> list[StoredObject]:
     """Objects found under a lookup tag or an alias of it whose subjects can be read, newest first.
 
-    What was erased is not found at all: no work is done on it by which a caller could tell it from a miss.
+    What was erased, or is none of those that `among` names, is not found at all: no work is done on it by which a
+    caller could tell it from a miss.
     """
+    where, values = (_UNDER_TAG + _AMONG, among.values()) if among else (_UNDER_TAG, ())
     rows = connection.execute(
-        f"{_SELECT} WHERE (tag = %s OR object_id IN"  # noqa: S608  # our own words only
-        " (SELECT object_id FROM vault_tag_alias WHERE tag = %s))"
-        " AND EXISTS (SELECT FROM vault_subject AS s WHERE s.tenant_id = vault_object.tenant_id"
-        " AND s.subject_id = vault_object.subject_id AND s.state = 'active')"
-        " ORDER BY object_id DESC LIMIT %s",
-        (tag, tag, limit),
+        f"{_SELECT} WHERE {where} ORDER BY object_id DESC LIMIT %s",  # our own words only
+        (tag, tag, *values, limit),
     ).fetchall()
     return [_stored(row) for row in rows]
+
+
+def is_anything_under(connection: psycopg.Connection[Any], tag: bytes) -> bool:
+    """Whether `objects_by_tag` would find anything; for records of looks, never for answers."""
+    row = connection.execute(
+        f"SELECT EXISTS (SELECT FROM vault_object WHERE {_UNDER_TAG})",  # noqa: S608
+        (tag, tag),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def objects_of_subject(

@@ -33,6 +33,7 @@ class RegionRouter:
             "access_approvals",
             "access_alerts",
             "access_windows",
+            "access_grants",
             "ingest_policies",
             "evidence_anchors",
             "evidence_copies",

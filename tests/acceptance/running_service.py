@@ -225,6 +225,19 @@ class RunningService:
         found: str = json.loads(done.stdout)["token"]
         return found
 
+    def make_reader(self, tenant: str, *, case: str, regions: Sequence[str] = ("eu",)) -> str:
+        """A token of an investigator who may see, for the case, what is recorded about now."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.acceptance.clearing", tenant, case, *regions],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def verify(self) -> tuple[int, dict[str, Any]]:
         """`auditvault verify --json` with the signer's own memory: exit code and report."""
         memory = self.home / "signer" / "state.json"

@@ -70,7 +70,7 @@ class Session:
         self.digests: dict[str, bytes] = {}
         service.make_tenant("aviary")
         self.sender = service.make_token("aviary", "ingest")
-        self.reader = service.make_token("aviary", "engineer", "investigator")
+        self.reader = service.make_reader("aviary", case=canary_requests.PURPOSE["case"])
         self.auditor = service.make_token("aviary", "auditor")
         self.first_prompt = self.canaries.new("the prompt that is resolved")
 

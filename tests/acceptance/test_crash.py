@@ -98,7 +98,7 @@ def aftermath(service: RunningService, tmp_path_factory: pytest.TempPathFactory)
     chance = random.Random(2)
     chance.shuffle(order)
     token = service.make_token("steady", "ingest")
-    reader = service.make_token("steady", "engineer", "investigator")
+    reader = service.make_reader("steady", case=PURPOSE["case"])
     with steady_sender(service, token, tmp_path_factory.mktemp("sender")) as sender:
         sender.wait_for_more(20)
         for name in order:

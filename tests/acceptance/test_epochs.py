@@ -64,7 +64,7 @@ def test_an_epoch_turns_while_the_service_runs_and_a_restart_finds_its_keys(home
     with service_in(home, "--no-demo") as service:
         tenant = service.make_tenant("epochs")
         sender = service.make_token(tenant, "ingest")
-        reader = service.make_token(tenant, "investigator")
+        reader = service.make_reader(tenant, case=PURPOSE["case"])
         say(service, sender, said[0])
         assert read(service, reader, said[0]) == [said[0]]
         assert until(lambda: listeners(service), "a web worker that listens")

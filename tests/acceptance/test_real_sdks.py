@@ -132,7 +132,7 @@ def shop() -> Iterator[Shop]:
     with running_service("--no-demo") as service, model.fake_model_server() as model_server:
         service.make_tenant("shop")
         sender = service.make_token("shop", "ingest")
-        reader = service.make_token("shop", "engineer", "investigator")
+        reader = service.make_reader("shop", case=PURPOSE["case"])
         sent = {name: run_client(service, name, sender, model_server) for name in DIALECTS}
         yield Shop(service=service, reader=reader, sent=sent)
 

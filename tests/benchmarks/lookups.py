@@ -109,7 +109,7 @@ def _looker(tenant: Any) -> Any:
     from auditvault.access.disclosure import ContentNotFoundError, Look, resolve
     from auditvault.access.tokens import authenticate
 
-    credential = authenticate(tenant.token("investigator"), now=datetime.now(UTC))
+    credential = authenticate(tenant.cleared()["Authorization"].split()[1], now=datetime.now(UTC))
 
     def look(content: str) -> float:
         asked = Look(

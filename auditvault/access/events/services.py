@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import psycopg
@@ -38,6 +39,8 @@ _COLUMNS = (
 )
 
 Outcome = Literal["granted", "denied"]
+Also: TypeAlias = Callable[[psycopg.Connection[Any], UUID], None]
+"""What belongs to an act's record; takes the transaction and the record's id."""
 
 
 class AccessNotRecordedError(AuditvaultError):
@@ -58,15 +61,19 @@ class Act:
     purpose: Purpose | None = None
 
 
-def record_act(*, region: str, tenant_id: UUID, act: Act, now: datetime) -> UUID:
+def record_act(
+    *, region: str, tenant_id: UUID, act: Act, now: datetime, also: Also | None = None
+) -> UUID:
     """Record an act in the region's access log and return its record id, once it is durable.
+
+    `also` is done in the same transaction, before the entry: what it raises undoes both.
 
     Raises:
         AccessNotRecordedError: it could not be written; the caller must not go on.
     """
     at = instant_of(uuid7(now))
     try:
-        return _record(region, tenant_id, act, at)
+        return _record(region, tenant_id, act, at, also)
     except (DatabaseError, psycopg.Error) as error:
         raise AccessNotRecordedError(
             "The access log cannot be written, so nothing was shown. Try again later."
@@ -88,7 +95,7 @@ def record_within(
     return record_id
 
 
-def _record(region: str, tenant_id: UUID, act: Act, at: datetime) -> UUID:
+def _record(region: str, tenant_id: UUID, act: Act, at: datetime, also: Also | None) -> UUID:
     log = access_log(region, tenant_id)
     record_id = uuid7(at)
     sealer = (
@@ -100,6 +107,8 @@ def _record(region: str, tenant_id: UUID, act: Act, at: datetime) -> UUID:
     with tenant_scope(region_alias(region), tenant_id) as connection:
         if sealer:
             sealer.write(connection, at)
+        if also:
+            also(connection, record_id)
         _write(connection, log, act, header, record_id, at)
     return record_id
 

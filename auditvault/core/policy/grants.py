@@ -7,10 +7,10 @@ the record of every use, are left to `auditvault.access`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import ClassVar, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar, TypeAlias, TypeVar
 from uuid import UUID
 
 from auditvault.core.errors import AuditvaultError
@@ -23,6 +23,7 @@ MAX_LIFETIME = timedelta(hours=24)
 MAX_PERIOD = timedelta(days=31)
 MAX_NAMED = 1000
 """Traces, subjects or records that one grant may name."""
+_TRACE_ID_SIZE = 16
 
 
 class GrantScopeError(AuditvaultError):
@@ -188,3 +189,107 @@ def grant_for(
 def _check_named(named: frozenset[bytes] | frozenset[UUID]) -> None:
     if not 0 < len(named) <= MAX_NAMED:
         raise GrantScopeError(f"A grant names 1 to {MAX_NAMED} traces, subjects or records.")
+
+
+def scope_from(parameters: JsonValue) -> Scope:
+    """The scope of `Scope.parameters`, as it stands in a plan or as somebody asks for it; raises GrantScopeError."""
+    if not isinstance(parameters, dict):
+        raise GrantScopeError("A scope is an object.")
+    try:
+        match sorted(parameters):
+            case ["traces"]:
+                return TraceScope(trace_ids=_named(parameters["traces"], _trace_id))
+            case ["subjects"]:
+                return SubjectScope(subject_ids=_named(parameters["subjects"], UUID))
+            case ["records"]:
+                return RecordScope(record_ids=_named(parameters["records"], UUID))
+            case ["recorded_before", "recorded_from"]:
+                return PeriodScope(
+                    recorded_from=_instant(parameters["recorded_from"]),
+                    recorded_before=_instant(parameters["recorded_before"]),
+                )
+    except (TypeError, ValueError) as error:
+        raise GrantScopeError("A scope names traces, subjects or records by id.") from error
+    raise GrantScopeError(
+        "A scope is one of traces, subjects, records, or recorded_from with recorded_before."
+    )
+
+
+_Named = TypeVar("_Named")
+
+
+def _named(values: JsonValue, read: Callable[[str], _Named]) -> frozenset[_Named]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("not a list of texts")
+    return frozenset(read(str(value)) for value in values)
+
+
+def _trace_id(text: str) -> bytes:
+    found = bytes.fromhex(text)
+    if len(found) != _TRACE_ID_SIZE:
+        raise ValueError("not a trace id")
+    return found
+
+
+def _instant(value: JsonValue) -> datetime:
+    found = datetime.fromisoformat(value if isinstance(value, str) else "")
+    if found.tzinfo is None:
+        raise ValueError("an instant needs a zone")
+    return found.astimezone(UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GrantTerms:
+    """What somebody asks to see, before it is approved: the parameters of a plan `content_grant`."""
+
+    case: str
+    codes: frozenset[PurposeCode]
+    scope: Scope
+    lifetime: timedelta = DEFAULT_LIFETIME
+
+    def __post_init__(self) -> None:
+        if not self.codes:
+            raise GrantScopeError("A grant names at least one purpose code.")
+        if not timedelta(minutes=1) <= self.lifetime <= MAX_LIFETIME:
+            raise GrantScopeError(
+                f"A grant lives from a minute up to {MAX_LIFETIME // timedelta(hours=1)} hours."
+            )
+
+    def parameters(self) -> dict[str, JsonValue]:
+        """For the plan that is approved."""
+        return {
+            "case": self.case,
+            "codes": sorted(code.value for code in self.codes),
+            "scope": self.scope.parameters(),
+            "lifetime_seconds": int(self.lifetime.total_seconds()),
+        }
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, JsonValue]) -> GrantTerms:
+        """The terms of a plan's parameters; raises GrantScopeError."""
+        codes, seconds = parameters.get("codes"), parameters.get("lifetime_seconds")
+        if not isinstance(codes, list) or not isinstance(seconds, int):
+            raise GrantScopeError("A grant names purpose codes, and its lifetime in seconds.")
+        try:
+            named = frozenset(PurposeCode(str(code)) for code in codes)
+            lifetime = timedelta(seconds=seconds)
+        except (ValueError, OverflowError) as error:
+            raise GrantScopeError("There is no such purpose code or lifetime.") from error
+        return cls(
+            case=str(parameters.get("case")),
+            codes=named,
+            scope=scope_from(parameters.get("scope")),
+            lifetime=lifetime,
+        )
+
+    def grant(self, *, grant_id: UUID, human: HumanId, now: datetime) -> Grant:
+        """The grant that is live from `now` on."""
+        return Grant(
+            grant_id=grant_id,
+            human=human,
+            case=self.case,
+            codes=self.codes,
+            scope=self.scope,
+            starts_at=now,
+            expires_at=now + self.lifetime,
+        )

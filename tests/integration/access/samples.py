@@ -11,10 +11,12 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from auditvault.core.policy.roles import Role
 from tests.integration.access.operations import Operation
 from tests.integration.ingest.sending import chat, headers_of, protobuf_of, record
 from tests.integration.ledger.superuser import log_number, superuser
 from tests.integration.vault.looking import PURPOSE
+from tests.staff import make_person
 
 # What refers to something of a tenant's, wherever it is named: in a path, a query or a body.
 # name -> (the attribute of `World` that has it, what has the same form and is nobody's)
@@ -167,3 +169,22 @@ def body_of(operation: Operation) -> dict[str, Any]:
 def values_of(operation: Operation, world: World) -> dict[str, Any]:
     """The world's own things for the operation's path and query; raises UnknownNameError."""
     return {name: own(world, name) for name in (*operation.path_names, *operation.query_names)}
+
+
+_people: dict[tuple[str, str], dict[str, str]] = {}
+
+
+def able(tenant: Any, operation: Operation, role: Role) -> dict[str, str]:
+    """Headers of somebody of the role who has what the operation takes on top: a second factor, a grant."""
+    if operation.demand.who not in {"human", "second_factor"}:
+        found: dict[str, str] = tenant.headers(role.value)
+        return found
+    asked = (tenant.slug, role.value)
+    if asked not in _people:
+        is_investigator = role is Role.INVESTIGATOR
+        _people[asked] = (
+            tenant.cleared()
+            if is_investigator
+            else make_person(tenant, role.value).headers(role.value)
+        )
+    return _people[asked]

@@ -19,6 +19,7 @@ from tests.integration.access.samples import (
     REFERENCES,
     WORDS,
     UnknownNameError,
+    able,
     ask,
     body_of,
     make_world,
@@ -115,7 +116,7 @@ def test_another_tenants_things_look_like_what_is_nobodys(client, tenant, theirs
     different, told = {}, {}
     for operation, place, both in questions(theirs):
         for role in readers(operation):
-            headers = tenant.headers(role.value)
+            headers = able(tenant, operation, role)
             answers = [ask(client, operation, values, headers, body) for values, body in both]
             found = (operation.name, place, role.value)
             if seen(answers[0]) != seen(answers[1]):
@@ -134,7 +135,7 @@ def test_the_owner_finds_them(client, theirs):
     for operation, place, (own_things, nobodys_things) in questions(theirs):
         role = next(role for role in readers(operation) if role is not Role.INGEST)
         answers = [
-            ask(client, operation, values, theirs.tenant.headers(role.value), body)
+            ask(client, operation, values, able(theirs.tenant, operation, role), body)
             for values, body in (own_things, nobodys_things)
         ]
         if answers[0].status_code != 200 or answers[0].content == answers[1].content:
@@ -163,8 +164,9 @@ def test_every_try_leaves_a_trace_with_who_tried_and_none_with_whose_it_was(
         if operation.demand.acts == (Act.APPEND,):
             continue
         role = readers(operation)[-1]
+        headers = able(tenant, operation, role)
         before = traces_of(cluster, tenant.tenant_id)
-        ask(client, operation, values, tenant.headers(role.value), body)
+        ask(client, operation, values, headers, body)
         if traces_of(cluster, tenant.tenant_id) == before:
             untraced.append((operation.name, place))
 

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from auditvault.core.policy.roles import ALLOWED, Role
 from tests.integration.access.operations import operations, schema
-from tests.integration.access.samples import REFERENCES, make_world, own
+from tests.integration.access.samples import REFERENCES, able, make_world, own
 
 EXAMPLES = 8
 CHECKS = [
@@ -67,11 +67,12 @@ def by_name():
     return {operation.name: operation for operation in operations()}
 
 
-def tokens(world, demand):
+def tokens(world, operation):
     """Headers, one after the other for ever: a role that may first of all, and after it each of the others."""
-    able = [role for role in Role if not demand.acts or ALLOWED[role].intersection(demand.acts)]
+    acts = operation.demand.acts
+    allowed = [role for role in Role if not acts or ALLOWED[role].intersection(acts)]
     for other in cycle([*Role, None]):
-        yield world.tenant.headers(able[0].value)
+        yield able(world.tenant, operation, allowed[0])
         yield world.tenant.headers(other.value) if other else {}
 
 
@@ -109,7 +110,7 @@ def ask_all(described, world, mode, *, known, checks):
         if known and not set(ours.path_names) & set(REFERENCES):
             continue
         path = {each: own(world, each) for each in ours.path_names} if known else None
-        headers = tokens(world, ours.demand)
+        headers = tokens(world, ours)
         for case in examples(operation.as_strategy(mode, path_parameters=path)):
             for _ in range(2):
                 answer = case.call(headers=next(headers))

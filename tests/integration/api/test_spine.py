@@ -103,7 +103,7 @@ def test_a_hash_resolves_and_the_look_is_in_the_access_log(client, tenant):
     prompt = _first_prompt(agent_trace())
     digest = hashlib.sha256(prompt.encode()).hexdigest()
     body = {"content_hash": f"sha256:{digest}", "purpose": PURPOSE}
-    answer = post(client, "/api/v1/resolve", body, tenant.headers("investigator"))
+    answer = post(client, "/api/v1/resolve", body, tenant.cleared())
     assert answer.status_code == 200
     assert answer.json()["contents"][0]["content"] == prompt
     logs = client.get("/api/v1/logs", headers=tenant.headers("auditor")).json()["logs"]

@@ -103,12 +103,7 @@ def _fill_by_hand(cluster, tenant_id):
                 b'{"v":"auditvault/payload-policy/1","text":"Everything is kept.","default":{"keep":"all"}}',
             ),
         )
-        connection.execute(
-            "INSERT INTO access_approval (tenant_id, approval_id, operation, case_ref, plan, plan_digest,"
-            " requested_by, requester, requested_at, expires_at, state)"
-            " VALUES (%s, %s, 'key_destruction', 'INC-1', %s, %s, %s, 'user:made', now(), now() + '1h', 'requested')",
-            (tenant_id, uuid4(), b"{}", plan_digest(b"{}"), uuid4()),
-        )
+        _fill_grants(connection, tenant_id)
         connection.execute(
             "INSERT INTO lookup_use VALUES (%s, 'token:made', now(), 1, false)", (tenant_id,)
         )
@@ -141,6 +136,32 @@ def _fill_by_hand(cluster, tenant_id):
             " VALUES (%s, %s, %s)",
             ids[:3],
         )
+
+
+def _fill_grants(connection, tenant_id):
+    """An approved request, the grant that it made, and a look under it."""
+    approval, grant, asker = uuid4(), uuid4(), uuid4()
+    connection.execute(
+        "INSERT INTO access_approval (tenant_id, approval_id, operation, case_ref, plan, plan_digest,"
+        " requested_by, requester, requested_at, expires_at, state)"
+        " VALUES (%s, %s, 'content_grant', 'INC-1', %s, %s, %s, 'user:made', now(), now() + '1h', 'requested')",
+        (tenant_id, approval, b"{}", plan_digest(b"{}"), asker),
+    )
+    connection.execute(
+        "UPDATE access_approval SET state = 'approved', approved_by = %s, approver = 'user:other',"
+        " approved_at = now() WHERE approval_id = %s",
+        (uuid4(), approval),
+    )
+    connection.execute(
+        "INSERT INTO access_grant (tenant_id, grant_id, approval_id, human_id, holder, case_ref, terms, approver,"
+        " starts_at, expires_at)"
+        " VALUES (%s, %s, %s, %s, 'user:made', 'INC-1', '{}', 'user:other', now(), now() + '1h')",
+        (tenant_id, grant, approval, asker),
+    )
+    connection.execute(
+        "INSERT INTO access_grant_use VALUES (%s, %s, %s, %s, now())",
+        (tenant_id, grant, uuid4(), uuid4()),
+    )
 
 
 @pytest.fixture

@@ -38,6 +38,8 @@ TENANT_TABLES = (
     "access_alert",
     "access_alert_delivery",
     "access_window",
+    "access_grant",
+    "access_grant_use",
 )
 
 

@@ -10,16 +10,16 @@ from tests.integration.ingest.sending import post
 PURPOSE = {"code": "INCIDENT", "case": "INC-1", "reason": "A customer complains about an answer"}
 
 
-def resolve(client: Any, tenant: Any, content: str, *, role: str = "investigator") -> Any:
+def resolve(client: Any, tenant: Any, content: str, *, role: str | None = None) -> Any:
     """The answer to a look at what has this content's SHA-256."""
     digest = hashlib.sha256(content.encode()).hexdigest()
     return resolve_hash(client, tenant, f"sha256:{digest}", role=role)
 
 
-def resolve_hash(client: Any, tenant: Any, content_hash: str, *, role: str = "investigator") -> Any:
-    """The answer to a look at this hash."""
+def resolve_hash(client: Any, tenant: Any, content_hash: str, *, role: str | None = None) -> Any:
+    """The answer to a look at this hash: of somebody who may, or of a machine with a role."""
     body = {"content_hash": content_hash, "purpose": PURPOSE}
-    return post(client, "/api/v1/resolve", body, tenant.headers(role))
+    return post(client, "/api/v1/resolve", body, tenant.headers(role) if role else tenant.cleared())
 
 
 def revealed(answer: Any) -> list[str]:

@@ -130,5 +130,5 @@ def test_a_keyring_restored_from_before_the_turn_opens_nothing(keys, erased, cli
 
     digest = hashlib.sha256(WORDS.encode()).hexdigest()
     body = {"content_hash": f"sha256:{digest}", "purpose": PURPOSE}
-    answer = post(client, "/api/v1/resolve", body, tenant.headers("investigator", regions=("us",)))
+    answer = post(client, "/api/v1/resolve", body, tenant.cleared(regions=("us",)))
     assert (answer.status_code, "contents" in answer.json()) == (503, False)

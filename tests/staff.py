@@ -8,6 +8,16 @@ from typing import Any
 from uuid import uuid4
 
 STRONG_FOR = timedelta(hours=12)
+HALF = timedelta(days=15)
+CODES = (
+    "INCIDENT",
+    "COMPLAINT",
+    "DSAR",
+    "AUDIT_SAMPLE",
+    "REGULATOR",
+    "LEGAL",
+    "SAFETY_REVIEW",
+)
 
 
 @dataclass(frozen=True)
@@ -63,3 +73,45 @@ def make_person(tenant, *roles, regions=("eu",), of=None):
         for role in roles:
             grant_role(username=user.username, tenant_slug=tenant.slug, region=region, role=role)
     return Person(tenant, type(user).objects.get(pk=user.pk), tuple(regions))
+
+
+def live_grant(
+    person, approver, *, scope=None, case="INC-1", codes=CODES, region="eu", lifetime=None
+):
+    """A grant of a person's that somebody else approved just now; its id."""
+    from auditvault.access.grants import selectors, services
+    from auditvault.core.policy.access import PurposeCode
+    from auditvault.core.policy.grants import DEFAULT_LIFETIME, GrantTerms
+
+    now = datetime.now(UTC)
+    terms = GrantTerms(
+        case=case,
+        codes=frozenset(map(PurposeCode, codes)),
+        scope=scope or around(now),
+        lifetime=lifetime or DEFAULT_LIFETIME,
+    )
+    asked = services.ask(
+        credential=person.signed_in(region=region), region=region, terms=terms, now=now
+    )
+    officer = approver.signed_in(region=region)
+    services.approve(credential=officer, region=region, approval_id=asked.approval_id, now=now)
+    page = selectors.grants(credential=officer, region=region, now=now)
+    return next(
+        record.grant.grant_id for record in page.records if record.approval_id == asked.approval_id
+    )
+
+
+def around(now):
+    """A scope: whatever is recorded about now."""
+    from auditvault.core.policy.grants import PeriodScope
+
+    return PeriodScope(recorded_from=now - HALF, recorded_before=now + HALF)
+
+
+def cleared_person(tenant, *, regions=("eu",), case="INC-1"):
+    """An investigator who may see, for a case, whatever is recorded about now."""
+    person = make_person(tenant, "investigator", regions=regions)
+    officer = make_person(tenant, "privacy_officer", regions=regions)
+    for region in regions:
+        live_grant(person, officer, case=case, region=region)
+    return person
