@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "auditvault.access.receivers",
     "auditvault.access.windows",
     "auditvault.access.grants",
+    "auditvault.access.usage",
     "auditvault.ingest",
     "auditvault.ingest.policies",
     "auditvault.evidence",
@@ -193,6 +194,14 @@ LOOKUP_WINDOW_SECONDS = env.number("AUDITVAULT_LOOKUP_WINDOW_SECONDS", 60, least
 
 # Short name of the tenant whose roles count where a plan is about a region as a whole; empty: the only tenant's.
 OPERATOR_TENANT = env.text("AUDITVAULT_OPERATOR_TENANT", "")
+
+# --- How much one person looks at -------------------------------------------------------------------------
+# Subjects that one person may look at in a day (UTC) and region; a tenant's own number takes its place.
+SUBJECTS_PER_DAY = env.number("AUDITVAULT_SUBJECTS_PER_DAY", 50, least=1)
+# So many lookups in a window that find nothing are an attempt to find out what is there.
+ENUMERATION_MISSES = env.number("AUDITVAULT_ENUMERATION_MISSES", 20, least=1)
+ENUMERATION_WINDOW_SECONDS = env.number("AUDITVAULT_ENUMERATION_WINDOW_SECONDS", 600, least=1)
+
 # --- Alerts ----------------------------------------------------------------------------------------------
 # Networks besides the public ones to which a URL of somebody else's may lead (core.policy.addresses).
 OUTBOUND_ALLOWED_NETWORKS = env.networks("AUDITVAULT_OUTBOUND_ALLOWED_NETWORKS")

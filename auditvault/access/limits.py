@@ -37,15 +37,17 @@ class LookupsLimitedError(AuditvaultError):
         self.retry_after_seconds = retry_after_seconds
 
 
-def take_lookup(*, credential: Credential, region: str, target: str, now: datetime) -> None:
-    """Count one lookup of the credential; `target` is the tag that was looked for.
+def take_lookup(
+    *, credential: Credential, region: str, target: str, now: datetime, action: str = "resolve"
+) -> None:
+    """Count one lookup of the credential; `target` is the tag that was looked for, of a content or of a name.
 
     Raises:
         LookupsLimitedError: there were too many already.
         AccessNotRecordedError: the count could not be written, or the refusal not recorded.
     """
     try:
-        retry_after = _take(credential, region, target, now)
+        retry_after = _take(credential, region, action, target, now)
     except (DatabaseError, psycopg.Error) as error:
         raise AccessNotRecordedError(
             "The access log cannot be written, so nothing was shown. Try again later."
@@ -57,7 +59,7 @@ def take_lookup(*, credential: Credential, region: str, target: str, now: dateti
         )
 
 
-def _take(credential: Credential, region: str, target: str, now: datetime) -> int:
+def _take(credential: Credential, region: str, action: str, target: str, now: datetime) -> int:
     """Seconds until lookups are possible again; 0 where this one is."""
     log = access_log(region, credential.tenant_id)
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
@@ -75,7 +77,7 @@ def _take(credential: Credential, region: str, target: str, now: datetime) -> in
             act = Act(
                 actor=credential.actor,
                 actor_role=None,
-                action="resolve",
+                action=action,
                 outcome="denied",
                 details={"target": target, "code": LookupsLimitedError.code},
             )

@@ -19,7 +19,10 @@ import psycopg
 from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
+from auditvault.access.limits import take_lookup
 from auditvault.access.log_reading import record_proof_read
+from auditvault.access.usage.recording import record_counted
+from auditvault.access.usage.services import count_miss
 from auditvault.core.policy.access import ALLOWED, Act, Role
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.proof import InclusionProof, Receipt
@@ -62,16 +65,21 @@ def find_headers(
 
     Raises:
         AccessDeniedError, CursorError, AccessNotRecordedError, IdentifierKindUnknownError, IdentifierInvalidError.
+        LookupsLimitedError, SubjectBudgetError: of a search by name, which is a lookup like one by hash.
     """
     role = credential.role_for(Act.READ_HEADERS)
     details = _filters(query)
     tags = _name_tags(region, credential.tenant_id, names)
-    details |= {f"{kind}_tag": tag.hex() for kind, tag in tags.items()}
+    named: dict[str, JsonValue] = {f"{kind}_tag": tag.hex() for kind, tag in tags.items()}
+    details |= named
+    if tags:
+        target = ",".join(f"{kind}:{tag}" for kind, tag in named.items())
+        take_lookup(credential=credential, region=region, target=target, now=now, action="search")
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         if tags:
             # Who was erased may have a name again.
             refuse_while_restore_pending(connection, region)
-        query = _of_people(connection, credential.tenant_id, query, tags)
+        query, people = _of_people(connection, credential.tenant_id, query, tags)
         found = search(connection, query)
     details |= _texts(region, credential.tenant_id, query, matched=bool(found.headers))
     details["rows"] = len(found.headers)
@@ -82,7 +90,12 @@ def find_headers(
         outcome="granted",
         details=details,
     )
-    record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
+    if tags:
+        record_counted(
+            credential=credential, region=region, act=act, subjects=people, target=named, now=now
+        )
+    else:
+        record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
     return found
 
 
@@ -98,10 +111,12 @@ def _name_tags(region: str, tenant_id: UUID, names: Mapping[str, str]) -> dict[s
 
 def _of_people(
     connection: psycopg.Connection[Any], tenant_id: UUID, query: Search, tags: Mapping[str, bytes]
-) -> Search:
-    """The query, for the records of whoever all of these tags name."""
+) -> tuple[Search, list[UUID]]:
+    """The query, for the records of whoever all of these tags name, and who they are; nobody if a tag names nobody."""
+    people = []
     for kind, tag in tags.items():
         subject = subject_named(connection, kind, tag)
+        people += [subject] if subject else []
         records = (
             records_of_person(connection, tenant_id, subject, _MAX_RECORDS_OF_A_PERSON)
             if subject
@@ -109,7 +124,7 @@ def _of_people(
         )
         before = query.record_ids
         query = replace(query, record_ids=[r for r in records if before is None or r in before])
-    return query
+    return query, people if len(people) == len(tags) else []
 
 
 def trace_headers(
@@ -134,6 +149,7 @@ def trace_headers(
     )
     record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
     if not nodes:
+        count_miss(credential=credential, region=region, action="view_trace", now=now)
         raise TraceNotFoundError("There is no such trace.")
     return nodes
 
@@ -147,7 +163,7 @@ def receipt(
     the proof alone, and the first look of a window is.
 
     Raises:
-        AccessDeniedError, EntryNotFoundError, EntryPrunedError, AccessNotRecordedError.
+        AccessDeniedError, EntryNotFoundError, EntryPrunedError, AccessNotRecordedError, SubjectBudgetError.
     """
     role = credential.role_for(Act.READ_RECEIPT)
     if not _reads_headers(credential):
@@ -163,6 +179,8 @@ def receipt(
         details={"record": str(record_id), "rows": rows},
     )
     record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
+    if not rows:
+        count_miss(credential=credential, region=region, action="view_receipt", now=now)
     return receipt_of_shown(credential=credential, region=region, record_id=record_id)
 
 

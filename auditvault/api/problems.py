@@ -27,6 +27,7 @@ _STATUS = {
     "human_required": HTTPStatus.FORBIDDEN,
     "second_factor_required": HTTPStatus.FORBIDDEN,
     "lookups_limited": HTTPStatus.TOO_MANY_REQUESTS,
+    "subject_budget_spent": HTTPStatus.TOO_MANY_REQUESTS,
     "access_not_recorded": HTTPStatus.SERVICE_UNAVAILABLE,
     "region_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "key_provider_failed": HTTPStatus.SERVICE_UNAVAILABLE,

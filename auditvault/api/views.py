@@ -48,7 +48,7 @@ class SchemaView(SpectacularAPIView):
 class TraceSearchView(RegionView):
     """Search headers."""
 
-    demands = {"POST": needs(Act.READ_HEADERS)}
+    demands = {"POST": needs(Act.READ_HEADERS, answers=(429,))}
 
     @extend_schema(
         request=forms.TraceSearchRequest, responses=forms.TraceSearchResponse, parameters=[REGION]
@@ -79,7 +79,7 @@ class TraceSearchView(RegionView):
 class TraceView(RegionView):
     """One trace."""
 
-    demands = {"GET": needs(Act.READ_HEADERS, answers=(404,))}
+    demands = {"GET": needs(Act.READ_HEADERS, answers=(404, 429))}
 
     @extend_schema(responses=forms.TraceResponse, parameters=[REGION])
     def get(self, request: Request, trace_id: str) -> Response:  # noqa: ARG002
@@ -132,7 +132,7 @@ class ResolveView(RegionView):
 class ReceiptView(RegionView):
     """The receipt of an interaction."""
 
-    demands = {"GET": needs(Act.READ_RECEIPT, answers=(404, 410))}
+    demands = {"GET": needs(Act.READ_RECEIPT, answers=(404, 410, 429))}
 
     @extend_schema(
         responses={200: forms.ReceiptResponse, 202: forms.ReceiptResponse}, parameters=[REGION]
@@ -153,7 +153,7 @@ class ReceiptView(RegionView):
 class TlogProofView(RegionView):
     """The proof of an interaction's entry in the form that other tools read."""
 
-    demands = {"GET": needs(Act.READ_RECEIPT, answers=(404, 410))}
+    demands = {"GET": needs(Act.READ_RECEIPT, answers=(404, 410, 429))}
 
     @extend_schema(
         responses={(200, "text/plain"): str, 202: None},

@@ -20,6 +20,7 @@ COULD_NOT_RUN = 2
 # administrator, all others as the operator.
 _PURPOSES = {
     "migrate": "owner",
+    "look_limit": "set how many people one person may look at in a day",
     "receiver": "say who hears of a tenant's alerts; try it",
     "migrate_all": "owner",
     "region": "owner",

@@ -30,6 +30,8 @@ _STATUS = {
     "trace_not_found": HTTPStatus.NOT_FOUND,
     "entry_not_found": HTTPStatus.NOT_FOUND,
     "cursor_invalid": HTTPStatus.BAD_REQUEST,
+    "lookups_limited": HTTPStatus.TOO_MANY_REQUESTS,
+    "subject_budget_spent": HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
+from auditvault.access.usage.services import forget_looks
 from auditvault.core.errors import AuditvaultError
 from auditvault.evidence.anchors.jobs import timestamp_jobs
 from auditvault.evidence.clock import WATCH
@@ -126,6 +127,10 @@ def _make_partitions(region: str, now: datetime) -> Detail:
     return {"until": next_month.isoformat()}
 
 
+def _forget_looks(region: str, _now: datetime) -> Detail:
+    return {"forgotten": forget_looks(region)}
+
+
 def _finish_erasures(region: str, now: datetime) -> Detail:
     return {"finished": finish_unfinished(region=region, at=now)}
 
@@ -153,6 +158,7 @@ JOBS = [
     Job(name="finish_erasures", every=timedelta(minutes=1), run=_finish_erasures),
     Job(name="verify_erasures", every=timedelta(days=1), run=_verify_erasures),
     Job(name="make_partitions", every=timedelta(hours=12), run=_make_partitions),
+    Job(name="forget_looks", every=timedelta(hours=12), run=_forget_looks),
     *key_jobs(),
     *timestamp_jobs(),
     *witness_jobs(),

@@ -34,6 +34,7 @@ class RegionRouter:
             "access_alerts",
             "access_windows",
             "access_grants",
+            "access_usage",
             "ingest_policies",
             "evidence_anchors",
             "evidence_copies",

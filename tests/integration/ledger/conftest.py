@@ -107,6 +107,13 @@ def _fill_by_hand(cluster, tenant_id):
         connection.execute(
             "INSERT INTO lookup_use VALUES (%s, 'token:made', now(), 1, false)", (tenant_id,)
         )
+        for statement in (
+            "INSERT INTO look_count VALUES (%s, 'token:made', current_date, 1, 0, false, NULL, 0)",
+            "INSERT INTO look_subject VALUES (%s, 'token:made', current_date, gen_random_uuid())",
+            "INSERT INTO look_alerted VALUES (%s, 'token:made', 'made', now())",
+            "INSERT INTO look_limit VALUES (%s, 1, now(), gen_random_uuid(), 50)",
+        ):
+            connection.execute(statement, (tenant_id,))
         # Its delivery comes with it.
         connection.execute(
             "INSERT INTO access_alert VALUES (%s, %s, now(), 'made', '{}')", (tenant_id, uuid4())

@@ -40,6 +40,10 @@ TENANT_TABLES = (
     "access_window",
     "access_grant",
     "access_grant_use",
+    "look_count",
+    "look_subject",
+    "look_alerted",
+    "look_limit",
 )
 
 
