@@ -222,6 +222,9 @@ DEFAULT_FROM_EMAIL = env.text("AUDITVAULT_MAIL_FROM", "auditvault@localhost")
 # What is read too often for a record of each, and refusals: the first of each window is recorded.
 READ_WINDOW_SECONDS = env.number("AUDITVAULT_READ_WINDOW_SECONDS", 3600, least=1)
 
+# Whether `auditvault demo` may make tokens that count as made with a second factor. For development alone.
+DEMONSTRATION = False
+
 # --- People ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "access.User"
 AUTHENTICATION_BACKENDS = [

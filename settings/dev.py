@@ -7,3 +7,4 @@ from settings.base import *
 WHITENOISE_USE_FINDERS = True
 SESSION_COOKIE_SECURE = False
 CSRF_COOKIE_SECURE = False
+DEMONSTRATION = True

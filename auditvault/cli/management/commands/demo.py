@@ -15,10 +15,17 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from auditvault.access.demonstration import (
+    INVESTIGATOR,
+    OFFICER,
+    demonstrate_grant,
+    demonstration_tokens,
+)
 from auditvault.access.tenants import create_person, create_tenant
 from auditvault.access.tokens import create_token
 from auditvault.cli.client import ServiceCallError, ServiceClient
 from auditvault.cli.demo import first_prompt, send_demo_traces
+from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import Role
 from auditvault.core.tlog.log_key import log_verifiers
 from auditvault.core.tlog.proof import Receipt
@@ -27,8 +34,10 @@ from auditvault.evidence.verification import read_log_keys, verify_region
 _PEOPLE = {
     "engineer": (Role.ENGINEER,),
     "investigator": (Role.INVESTIGATOR,),
+    "privacy_officer": (Role.PRIVACY_OFFICER,),
     "auditor": (Role.AUDITOR,),
 }
+_CASE = "DEMO-1"
 _CHECKPOINT_WAIT_SECONDS = 30.0
 
 
@@ -50,15 +59,18 @@ class Command(BaseCommand):
                 endpoint=f"http://127.0.0.1:{port}/v1/traces", token=token, region=region
             )
             self._say(f"sent {sent} spans to region {region} through the OpenTelemetry SDK")
-            reader = ServiceClient(
-                port=port, token=_token([region], [Role.INVESTIGATOR]), region=region
-            )
+            tokens = demonstration_tokens(tenant_slug="demo", region=region, now=datetime.now(UTC))
+            reader = ServiceClient(port=port, token=tokens[INVESTIGATOR], region=region)
             self._prove(reader)
             self._verify(region)
+            demonstrate_grant(tokens=tokens, region=region, case=_CASE, now=datetime.now(UTC))
+            self._say(f"{INVESTIGATOR} asked to see today's content for {_CASE}, {OFFICER} agreed")
             self._resolve(reader)
-        except (ServiceCallError, RuntimeError) as error:
+        except (AuditvaultError, RuntimeError) as error:
             raise CommandError(f"The demo could not be completed: {error}") from error
-        _write_private(settings.HOME / "demo.json", {"tenant": "demo", "logins": logins})
+        _write_private(
+            settings.HOME / "demo.json", {"tenant": "demo", "logins": logins, "tokens": tokens}
+        )
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
@@ -92,7 +104,7 @@ class Command(BaseCommand):
         digest = hashlib.sha256(first_prompt().encode()).hexdigest()
         purpose = {
             "code": "INCIDENT",
-            "case": "DEMO-1",
+            "case": _CASE,
             "reason": "Showing how a hash resolves to its prompt",
         }
         _, answer = reader.call(
