@@ -11,3 +11,9 @@ class CliConfig(AppConfig):
     name = "auditvault.cli"
     label = "cli"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks of a production site."""
+        from auditvault.cli.deployment_checks import register_checks
+
+        register_checks()
