@@ -38,6 +38,8 @@ INSTALLED_APPS = [
     "auditvault.vault.erasures",
     "auditvault.traces",
     "auditvault.access",
+    "auditvault.access.custom_roles",
+    "auditvault.access.rights",
     "auditvault.access.events",
     "auditvault.access.approvals",
     "auditvault.access.alerts",

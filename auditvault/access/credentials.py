@@ -13,7 +13,7 @@ from uuid import UUID
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import role_for
 from auditvault.core.policy.approvals import HumanId
-from auditvault.core.policy.roles import Act, Role
+from auditvault.core.policy.roles import Act, AnyRole
 
 
 class HumanRequiredError(AuditvaultError):
@@ -35,7 +35,7 @@ class Credential:
     actor: str
     tenant_id: UUID
     regions: tuple[str, ...]
-    roles: frozenset[Role]
+    roles: frozenset[AnyRole]
     human: HumanId | None = None
     """The human behind an account or a person's token; None for a machine's."""
     held: frozenset[Act] = field(default_factory=frozenset)
@@ -43,7 +43,7 @@ class Credential:
     strong_until: datetime | None = None
     """Until when the human counts as proved by a second factor; None where they are not."""
 
-    def role_for(self, act: Act) -> Role:
+    def role_for(self, act: Act) -> AnyRole:
         """The role that allows `act`; raises AccessDeniedError or SeparationError (`core.policy.access`)."""
         return role_for(act, self.roles, held=self.held)
 

@@ -39,11 +39,11 @@ from auditvault.core.policy.access import (
     Act,
     Purpose,
     PurposeError,
-    Role,
     check_purpose,
 )
 from auditvault.core.policy.approvals import HumanId
 from auditvault.core.policy.grants import Grant, GrantMissingError
+from auditvault.core.policy.roles import AnyRole
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
@@ -101,7 +101,7 @@ class Look:
 class _Allowed:
     """Under which role a look goes on, whose it is, and what for."""
 
-    role: Role
+    role: AnyRole
     human: HumanId
     purpose: Purpose
     grants: Sequence[Grant]

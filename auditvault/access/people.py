@@ -1,30 +1,37 @@
 """What a signed-in person may see: the places (tenant and region) where somebody gave them a role.
 
-A role is an object permission on a `TenantRegion` (django-guardian), held by the person or by a group of theirs.
-Being Django's superuser gives none: who runs the platform reads no headers. What a person may then do with a role
-is decided where it is decided for tokens, in `core.policy.access`, from the same `Credential`.
+A role is an object permission on a `TenantRegion` (django-guardian), held by the person or by a group of theirs
+(`humans`); how it is given is in `granting`. Being Django's superuser gives none: who runs the platform reads no
+headers. What a person may then do with a role is decided where it is decided for tokens, in `core.policy.access`, from
+the same `Credential`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import transaction
-from guardian.shortcuts import assign_perm, get_objects_for_user
 
 from auditvault.access.credentials import Credential
-from auditvault.access.humans import acts_of_human
-from auditvault.access.models import Human, TenantRegion, User
+from auditvault.access.granting import OPERATOR, RoleUnknownError, grant
+from auditvault.access.humans import acts_of_human, roles_of_account
+from auditvault.access.models import TenantRegion, User
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.approvals import HumanId
-from auditvault.core.policy.roles import ALLOWED, Role
-from auditvault.core.policy.separation import check_separation
+from auditvault.core.policy.roles import AnyRole, in_order
 
-# Sending is for machines; every other role has a permission of its name.
-ROLES_OF_PEOPLE = tuple(role for role in Role if role is not Role.INGEST)
+__all__ = [
+    "GrantError",
+    "Place",
+    "PlaceDeniedError",
+    "RoleUnknownError",
+    "choose_place",
+    "credential_of",
+    "grant_role",
+    "places_of",
+]
 
 
 class PlaceDeniedError(AuditvaultError):
@@ -47,7 +54,12 @@ class Place:
     tenant_slug: str
     tenant_name: str
     region: str
-    roles: frozenset[Role]
+    roles: frozenset[AnyRole]
+
+    @property
+    def roles_in_order(self) -> list[AnyRole]:
+        """The roles as a page lists them."""
+        return in_order(self.roles)
 
     @property
     def key(self) -> str:
@@ -59,21 +71,19 @@ def places_of(person: User | AnonymousUser) -> list[Place]:
     """Where the person has a role, by tenant and region; empty for somebody who is not signed in or is disabled."""
     if not isinstance(person, User) or not person.is_active:
         return []
-    found: dict[int, TenantRegion] = {}
-    roles: dict[int, set[Role]] = {}
-    for role in ROLES_OF_PEOPLE:
-        for row in _granted(person, role):
-            found[row.pk] = row
-            roles.setdefault(row.pk, set()).add(role)
+    roles: dict[int, set[AnyRole]] = {}
+    for held in roles_of_account(person.pk):
+        roles.setdefault(held.place, set()).add(held.role)
+    rows = TenantRegion.objects.filter(pk__in=roles).select_related("tenant")
     places = [
         Place(
             tenant_id=row.tenant.tenant_id,
             tenant_slug=row.tenant.slug,
             tenant_name=row.tenant.name,
             region=row.region,
-            roles=frozenset(roles[key]),
+            roles=frozenset(roles[row.pk]),
         )
-        for key, row in found.items()
+        for row in rows
     ]
     return sorted(places, key=lambda place: place.key)
 
@@ -108,33 +118,29 @@ def credential_of(person: User, place: Place) -> Credential:
     )
 
 
-def grant_role(*, username: str, tenant_slug: str, region: str, role: str) -> None:
-    """Give a person a role on a tenant's region; giving it twice changes nothing.
+def grant_role(
+    *,
+    username: str,
+    tenant_slug: str,
+    region: str,
+    role: str,
+    ends_at: datetime | None = None,
+) -> None:
+    """Give a person a role on a tenant's region, as the operator; giving it twice changes nothing.
 
     Raises:
-        GrantError: there is no such person, place or role.
-        SeparationError: together with what the person may do on the tenant already, it would be too much for one.
+        GrantError: there is no such person or place.
+        RoleUnknownError, RoleEndError, SeparationError: as `granting.grant`.
     """
     person = User.objects.filter(username=username).first()
     place = TenantRegion.objects.filter(tenant__slug=tenant_slug, region=region).first()
     if person is None or place is None:
         raise GrantError("There is no such person, or no such tenant's region.")
-    if role not in ROLES_OF_PEOPLE:
-        raise GrantError(f"People can be given: {', '.join(ROLES_OF_PEOPLE)}.")
-    with transaction.atomic():
-        # Two grants at once must see each other: each alone may be fine.
-        Human.objects.select_for_update().get(pk=person.human_id)
-        held = acts_of_human(person.human_id, place.tenant_id)
-        check_separation(held, more=ALLOWED[Role(role)])
-        assign_perm(f"access.{role}", person, place)
-
-
-def _granted(person: User, role: Role) -> list[TenantRegion]:
-    found: Any = get_objects_for_user(
-        person,
-        f"access.{role.value}",
-        klass=TenantRegion.objects.select_related("tenant"),
-        with_superuser=False,
-        accept_global_perms=False,
+    grant(
+        giver=OPERATOR,
+        account=person,
+        place=place,
+        role=role,
+        now=datetime.now(UTC),
+        ends_at=ends_at,
     )
-    return list(found)

@@ -23,7 +23,8 @@ from auditvault.access.limits import take_lookup
 from auditvault.access.log_reading import record_proof_read
 from auditvault.access.usage.recording import record_counted
 from auditvault.access.usage.services import count_miss
-from auditvault.core.policy.access import ALLOWED, Act, Role
+from auditvault.core.policy.access import Act
+from auditvault.core.policy.roles import AnyRole, acts_of_role
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.proof import InclusionProof, Receipt
 from auditvault.core.tlog.tlog_proof import TlogProof
@@ -249,9 +250,9 @@ def tlog_proof(
     ).to_text()
 
 
-def role_allows_headers(role: Role) -> bool:
+def role_allows_headers(role: AnyRole) -> bool:
     """Whether a role may read headers."""
-    return Act.READ_HEADERS in ALLOWED[role]
+    return Act.READ_HEADERS in acts_of_role(role)
 
 
 def _texts(region: str, tenant_id: UUID, query: Search, *, matched: bool) -> dict[str, JsonValue]:

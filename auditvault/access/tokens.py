@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -17,11 +18,11 @@ from uuid import UUID
 from django.db.models import Q
 
 from auditvault.access.credentials import Credential
-from auditvault.access.humans import acts_of, roles_of_human
+from auditvault.access.humans import acts_of, named_roles, roles_of_human
 from auditvault.access.models import ApiToken, Tenant, TenantRegion
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.approvals import HumanId
-from auditvault.core.policy.roles import ALLOWED, Role
+from auditvault.core.policy.roles import CUSTOM_PREFIX, AnyRole, Role, acts_of_roles
 from auditvault.core.policy.separation import check_separation
 from auditvault.ledger.scope import usable_connection
 
@@ -49,6 +50,19 @@ class TokenRequestError(AuditvaultError):
     code = "token_request_invalid"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenDraft:
+    """A token that was checked and does not exist yet: what is to be recorded can be, before it does."""
+
+    row: ApiToken
+    secret: str
+
+    def issue(self) -> str:
+        """Store it, and return the token; it is never shown again."""
+        self.row.save(force_insert=True)
+        return f"{_PREFIX}_{self.row.public_id}_{self.secret}"
+
+
 def create_token(
     *,
     tenant_slug: str,
@@ -60,46 +74,93 @@ def create_token(
     human: HumanId | None = None,
     strong_until: datetime | None = None,
 ) -> str:
-    """Make a token and return it; it is never shown again. Of a `human`, it can do no more than they can.
+    """Make a token, without an entry of it, and return it. Of a `human`, it can do no more than they can.
+
+    Raises as `draft_token`.
+    """
+    return draft_token(
+        tenant=tenant_of(tenant_slug),
+        regions=regions,
+        roles=roles,
+        expires_at=now + lifetime,
+        now=now,
+        description=description,
+        human=human,
+        strong_until=strong_until,
+    ).issue()
+
+
+def tenant_of(slug: str) -> Tenant:
+    """The tenant of that short name; raises TokenRequestError."""
+    found = Tenant.objects.filter(slug=slug).first()
+    if found is None:
+        raise TokenRequestError(f"There is no tenant {slug!r}.")
+    return found
+
+
+def is_public_id(text: str) -> bool:
+    """Whether a token's public id can look like that."""
+    return text.isascii() and text.isalnum() and len(text) == 2 * _PUBLIC_BYTES
+
+
+def tenant_with_id(tenant_id: UUID) -> Tenant:
+    """The tenant of a credential."""
+    return Tenant.objects.get(pk=tenant_id)
+
+
+def draft_token(
+    *,
+    tenant: Tenant,
+    regions: Collection[str],
+    roles: Collection[str],
+    expires_at: datetime,
+    now: datetime,
+    description: str = "",
+    human: HumanId | None = None,
+    strong_until: datetime | None = None,
+) -> TokenDraft:
+    """A token as it is asked for, with a secret of its own.
 
     Raises:
-        TokenRequestError: an unknown tenant, region or role, one that the human does not have, or a lifetime out of
-            range.
+        TokenRequestError: an unknown region or role, one that the human does not have, or a lifetime out of range.
         SeparationError: the roles together allow what must be in two hands.
     """
-    unknown = sorted(set(roles) - {role.value for role in Role})
-    if unknown or not roles:
-        raise TokenRequestError(
-            f"Unknown role {unknown[0]!r}; choose from {', '.join(Role)}."
-            if unknown
-            else "Name a role."
-        )
-    check_separation((), more={act for role in roles for act in ALLOWED[Role(role)]})
-    tenant = Tenant.objects.filter(slug=tenant_slug).first()
-    if tenant is None:
-        raise TokenRequestError(f"There is no tenant {tenant_slug!r}.")
+    asked = _roles_asked(tenant, roles)
+    check_separation((), more=acts_of_roles(asked))
     own = set(TenantRegion.objects.filter(tenant=tenant).values_list("region", flat=True))
     if not regions or not set(regions) <= own:
         raise TokenRequestError(f"The tenant's regions are: {', '.join(sorted(own)) or 'none'}.")
-    asked = frozenset(Role(role) for role in roles)
     if human and asked != _roles_left(asked, regions, roles_of_human(human, tenant.tenant_id)):
         raise TokenRequestError("A person's token can only have roles that the person has there.")
-    if not timedelta() < lifetime <= MAX_LIFETIME:
+    if not timedelta() < expires_at - now <= MAX_LIFETIME:
         raise TokenRequestError("A token lives between a second and 366 days.")
-    public_id = secrets.token_hex(_PUBLIC_BYTES)
     secret = secrets.token_urlsafe(_SECRET_BYTES)
-    ApiToken.objects.create(
-        public_id=public_id,
+    row = ApiToken(
+        public_id=secrets.token_hex(_PUBLIC_BYTES),
         secret_hash=_hash(secret),
         tenant=tenant,
         regions=sorted(set(regions)),
         roles=sorted(set(roles)),
-        expires_at=now + lifetime,
+        expires_at=expires_at,
         description=description,
         human_id=human,
         strong_until=strong_until,
     )
-    return f"{_PREFIX}_{public_id}_{secret}"
+    return TokenDraft(row=row, secret=secret)
+
+
+def _roles_asked(tenant: Tenant, roles: Collection[str]) -> frozenset[AnyRole]:
+    if not roles:
+        raise TokenRequestError("Name a role.")
+    fixed = {role.value for role in Role}
+    unknown = {role for role in roles if role not in fixed and not role.startswith(CUSTOM_PREFIX)}
+    found = named_roles(tenant.tenant_id, set(roles) - unknown)
+    missing = sorted(set(roles) - {role.value for role in found})
+    if missing:
+        raise TokenRequestError(
+            f"Unknown role {missing[0]!r}; choose from {', '.join(Role)}, or the tenant's own."
+        )
+    return found
 
 
 class _StoredToken(NamedTuple):
@@ -118,7 +179,7 @@ def authenticate(token: str, *, now: datetime) -> Credential:
     """The credential behind a token; raises TokenInvalidError, the same for every cause."""
     prefix, _, rest = token.partition("_")
     public_id, _, secret = rest.partition("_")
-    well_formed = prefix == _PREFIX and public_id.isalnum() and len(public_id) == 2 * _PUBLIC_BYTES
+    well_formed = prefix == _PREFIX and is_public_id(public_id)
     found = _stored(public_id) if well_formed else None
     stored = found.secret_hash if found else bytes(32)
     matches = hmac.compare_digest(stored, _hash(secret))
@@ -126,7 +187,7 @@ def authenticate(token: str, *, now: datetime) -> Credential:
         raise TokenInvalidError("The bearer token is missing, unknown, expired or revoked.")
     if found.last_used_at is None or found.last_used_at < now - _LAST_USED_RESOLUTION:
         _touch(public_id, now)
-    roles = frozenset(Role(role) for role in found.roles)
+    roles = named_roles(found.tenant_id, found.roles)
     human = found.human_id
     by_region = roles_of_human(human, found.tenant_id) if human else {}
     return Credential(
@@ -141,8 +202,8 @@ def authenticate(token: str, *, now: datetime) -> Credential:
 
 
 def _roles_left(
-    roles: frozenset[Role], regions: Collection[str], by_region: Mapping[str, frozenset[Role]]
-) -> frozenset[Role]:
+    roles: frozenset[AnyRole], regions: Collection[str], by_region: Mapping[str, frozenset[AnyRole]]
+) -> frozenset[AnyRole]:
     """The roles of a person's token that the person still has, in all of its regions."""
     for region in regions:
         roles &= by_region.get(region, frozenset())

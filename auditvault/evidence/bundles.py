@@ -29,7 +29,8 @@ from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
 from auditvault.core.errors import AuditvaultError
-from auditvault.core.policy.access import AccessDeniedError, Act, Role
+from auditvault.core.policy.access import AccessDeniedError, Act
+from auditvault.core.policy.roles import AnyRole
 from auditvault.core.tlog.bundle_headers import Absent, Opened
 from auditvault.core.tlog.bundle_manifest import Headers, Scope
 from auditvault.core.tlog.bundle_prune import MAX_PRUNES, PruneEvidence
@@ -165,7 +166,7 @@ def create_bundle(
     return Made(scope=plan.scope, sha256=sha256, size_bytes=size_bytes, access_record=record)
 
 
-def _role(order: Order, credential: Credential | None, now: datetime) -> Role | None:
+def _role(order: Order, credential: Credential | None, now: datetime) -> AnyRole | None:
     """The role under which the caller reads the log; None for the operator."""
     if credential is None:
         return None

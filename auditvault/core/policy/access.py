@@ -12,7 +12,17 @@ from enum import StrEnum
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.reasons import says_something
-from auditvault.core.policy.roles import ALLOWED, AccessDeniedError, Act, Role
+from auditvault.core.policy.roles import (
+    ALLOWED,
+    AccessDeniedError,
+    Act,
+    AnyRole,
+    CustomRole,
+    Role,
+    acts_of_role,
+    acts_of_roles,
+    in_order,
+)
 from auditvault.core.policy.separation import check_acting
 
 __all__ = [
@@ -70,29 +80,34 @@ class Purpose:
     reason: str
 
 
-def role_for(act: Act, roles: Collection[Role], *, held: Collection[Act] = ()) -> Role:
+def purposes_of(role: AnyRole) -> frozenset[PurposeCode]:
+    """The codes that a role may use; one of a tenant's own that shows content, those of the fixed role that does."""
+    if isinstance(role, CustomRole):
+        return PURPOSES[Role.INVESTIGATOR] if Act.RESOLVE_FULL in role.acts else frozenset()
+    return PURPOSES.get(role, frozenset())
+
+
+def role_for(act: Act, roles: Collection[AnyRole], *, held: Collection[Act] = ()) -> AnyRole:
     """The role of the caller's that allows `act`; `held` is what the human behind it may do by other accounts as well.
 
     Raises:
         AccessDeniedError: none does.
         SeparationError: one does, and together they allow what must be in two hands.
     """
-    for role in Role:
-        if role in roles and act in ALLOWED[role]:
-            check_acting(act, {*held, *(each for own in roles for each in ALLOWED[own])})
+    for role in in_order(roles):
+        if act in acts_of_role(role):
+            check_acting(act, {*held, *acts_of_roles(roles)})
             return role
     raise AccessDeniedError(f"None of your roles allows {act.value}.")
 
 
-def check_purpose(*, code: str, case: str, reason: str, role: Role) -> Purpose:
+def check_purpose(*, code: str, case: str, reason: str, role: AnyRole) -> Purpose:
     """A complete purpose that `role` may use.
 
     Raises:
         PurposeError: an unknown or disallowed code, a case that is no reference, a reason that says nothing.
     """
-    if code not in PurposeCode.__members__ or PurposeCode(code) not in PURPOSES.get(
-        role, frozenset()
-    ):
+    if code not in PurposeCode.__members__ or PurposeCode(code) not in purposes_of(role):
         raise PurposeError("This purpose code does not exist or is not allowed for your role.")
     if not _CASE.fullmatch(case):
         raise PurposeError(

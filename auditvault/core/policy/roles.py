@@ -1,11 +1,17 @@
 """Roles, and the acts that each allows.
 
 Pure tables. What must not be in one hand is in `separation`; storage of who has which role is in `auditvault.access`.
+A tenant may make roles of its own out of the same acts. There is no rule about a role's name, so they are under every
+rule that the others are under.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from auditvault.core.errors import AuditvaultError
 
@@ -79,3 +85,71 @@ ALLOWED: dict[Role, frozenset[Act]] = {
     # Whoever reaches servers and databases does so outside this program. The role is for separating them from others.
     Role.PLATFORM: frozenset({Act.RUN_PLATFORM}),
 }
+
+CUSTOM_PREFIX = "custom:"
+# With the prefix, as long as a token's column for roles.
+_CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_-]{1,23}")
+# Sending is for machines, and a sender's rights are fixed.
+CUSTOM_ACTS = frozenset(Act) - {Act.APPEND}
+
+
+class RoleDefinitionError(AuditvaultError):
+    """A role cannot be made as asked."""
+
+    code = "role_definition_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class CustomRole:
+    """A role of a tenant's own making: a name, which is never used again, and what it allows."""
+
+    name: str
+    acts: frozenset[Act]
+
+    @property
+    def value(self) -> str:
+        """The role as it stands in records, tokens and answers: `custom:<name>`."""
+        return f"{CUSTOM_PREFIX}{self.name}"
+
+
+AnyRole: TypeAlias = Role | CustomRole
+
+
+def acts_of_role(role: AnyRole) -> frozenset[Act]:
+    """Everything that the role allows."""
+    return role.acts if isinstance(role, CustomRole) else ALLOWED[role]
+
+
+def acts_of_roles(roles: Iterable[AnyRole]) -> frozenset[Act]:
+    """Everything that the roles allow together."""
+    return frozenset(act for role in roles for act in acts_of_role(role))
+
+
+def in_order(roles: Iterable[AnyRole]) -> list[AnyRole]:
+    """The roles in the order of the table, then a tenant's own by name."""
+    ranks = {role: rank for rank, role in enumerate(Role)}
+
+    def rank(role: AnyRole) -> tuple[int, str]:
+        return (len(ranks), role.name) if isinstance(role, CustomRole) else (ranks[role], "")
+
+    return sorted(roles, key=rank)
+
+
+def is_custom_name(name: str) -> bool:
+    """Whether a role of a tenant's own can be called that."""
+    return _CUSTOM_NAME.fullmatch(name) is not None and name not in set(Role)
+
+
+def custom_role(name: str, acts: Collection[str]) -> CustomRole:
+    """A role of a tenant's own, as somebody asks for it; whether its acts go together is `separation`'s to say.
+
+    Raises:
+        RoleDefinitionError: no name for a role, no act, or one that such a role cannot have.
+    """
+    if not is_custom_name(name):
+        raise RoleDefinitionError(
+            "A role's name has 2 to 24 of a-z, 0-9, _ and -, begins with a letter, and is no fixed role's."
+        )
+    if not acts or not set(acts) <= {act.value for act in CUSTOM_ACTS}:
+        raise RoleDefinitionError(f"Choose acts from: {', '.join(sorted(CUSTOM_ACTS))}.")
+    return CustomRole(name=name, acts=frozenset(Act(act) for act in acts))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from uuid import uuid4
 
 import pytest
 
@@ -12,30 +10,6 @@ from auditvault.core.policy.roles import Act, Role
 from auditvault.core.policy.separation import SeparationError
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def access(service):
-    """The modules under test: they hold models, which can be imported once Django is set up."""
-    from auditvault.access import humans, models, people, tokens
-
-    return SimpleNamespace(humans=humans, models=models, people=people, tokens=tokens)
-
-
-@pytest.fixture
-def account(access, tenant):
-    """Makes an account with roles in `eu`; of the human of another account where that is given."""
-
-    def make(*roles, of=None):
-        fields = {"human": of.human} if of else {}
-        user = access.models.User.objects.create_user(f"person-{uuid4().hex[:12]}", **fields)
-        for role in roles:
-            access.people.grant_role(
-                username=user.username, tenant_slug=tenant.slug, region="eu", role=role
-            )
-        return user
-
-    return make
 
 
 def token_of(access, tenant, user, *roles, regions=("eu",)):
