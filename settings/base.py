@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "auditvault.access",
     "auditvault.access.custom_roles",
     "auditvault.access.rights",
+    "auditvault.access.scim",
     "auditvault.access.events",
     "auditvault.access.approvals",
     "auditvault.access.alerts",

@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from auditvault.access.admission import record_refusal
 from auditvault.access.custom_roles import services as custom_roles
 from auditvault.access.demands import needs
 from auditvault.access.granting import giver_in, grant, person_of, place_in, revoke
@@ -25,15 +26,43 @@ from auditvault.access.machine_tokens import (
 from auditvault.access.staff import Colleague, colleagues
 from auditvault.access.tokens import tenant_with_id
 from auditvault.api import rights_forms as forms
-from auditvault.api.base import REGION, RegionView
+from auditvault.api.base import REGION, RegionView, operation_of
 from auditvault.api.serializers import StrictSerializer
 from auditvault.core.policy.roles import ALLOWED, Act, CustomRole, Role
 
+_TRIED = frozenset(
+    {
+        "role_own",
+        "duties_not_separate",
+        "every_region_required",
+        "person_not_found",
+        "role_not_found",
+        "role_not_held",
+        "token_not_found",
+    }
+)
 _LOOK = needs(Act.GRANT_ROLES)
 _CHANGE = needs(Act.GRANT_ROLES, who="second_factor", answers=(404, 409))
 
 
-class PeopleView(RegionView):
+class RightsView(RegionView):
+    """A view of which every refusal is recorded: who tries to get at rights is to be seen."""
+
+    def handle_exception(self, error: Exception) -> Response:
+        """The answer; what a service refused is recorded first, as what the demand refuses is."""
+        answer: Response = super().handle_exception(error)
+        if getattr(error, "code", None) in _TRIED:
+            record_refusal(
+                credential=self.credential,
+                operation=operation_of(self.request),
+                region=self.region_asked,
+                code=str(error.code),  # type: ignore[attr-defined]
+                now=datetime.now(UTC),
+            )
+        return answer
+
+
+class PeopleView(RightsView):
     """The accounts that the tenant knows."""
 
     demands = {"GET": _LOOK}
@@ -54,7 +83,7 @@ class PeopleView(RegionView):
         )
 
 
-class PersonRolesView(RegionView):
+class PersonRolesView(RightsView):
     """The roles of one account in the region."""
 
     demands = {"POST": _CHANGE, "DELETE": _CHANGE}
@@ -92,7 +121,7 @@ class PersonRolesView(RegionView):
         return Response({"record": record_id})
 
 
-class RolesView(RegionView):
+class RolesView(RightsView):
     """The roles that people can be given on the tenant."""
 
     demands = {"GET": _LOOK, "POST": _CHANGE}
@@ -124,7 +153,7 @@ class RolesView(RegionView):
         return Response(_own(made), status=201)
 
 
-class RoleView(RegionView):
+class RoleView(RightsView):
     """One of the tenant's own roles."""
 
     demands = {"PUT": _CHANGE, "DELETE": _CHANGE}
@@ -132,7 +161,7 @@ class RoleView(RegionView):
     @extend_schema(
         request=forms.RoleChangeRequest, responses=forms.RoleResponse, parameters=[REGION]
     )
-    def put(self, request: Request, name: str) -> Response:
+    def put(self, request: Request, own_role: str) -> Response:
         """Let it allow other acts, for all who hold it."""
         giver = custom_roles.giver_everywhere(self.credential, datetime.now(UTC))
         given = _validated(forms.RoleChangeRequest, request)
@@ -140,24 +169,24 @@ class RoleView(RegionView):
             giver=giver,
             held=self.credential.held,
             tenant_id=self.credential.tenant_id,
-            name=name,
+            name=own_role,
             **given,
         )
         return Response(_own(changed))
 
     @extend_schema(responses=forms.RoleResponse, parameters=[REGION, forms.CaseQuery])
-    def delete(self, request: Request, name: str) -> Response:
+    def delete(self, request: Request, own_role: str) -> Response:
         """Let it allow nobody anything any more; its name is never used again."""
         now = datetime.now(UTC)
         giver = custom_roles.giver_everywhere(self.credential, now)
         query = _query(forms.CaseQuery, request)
         gone = custom_roles.retire_role(
-            giver=giver, tenant_id=self.credential.tenant_id, name=name, now=now, **query
+            giver=giver, tenant_id=self.credential.tenant_id, name=own_role, now=now, **query
         )
         return Response(_role(gone.value, gone.acts, is_retired=True))
 
 
-class TokensView(RegionView):
+class TokensView(RightsView):
     """The tenant's tokens where the caller gives roles."""
 
     demands = {"GET": _LOOK, "POST": _CHANGE}
@@ -190,7 +219,7 @@ class TokensView(RegionView):
         return Response(_new_token(made), status=201)
 
 
-class TokenRotationView(RegionView):
+class TokenRotationView(RightsView):
     """A token's successor."""
 
     demands = {"POST": _CHANGE}
@@ -215,7 +244,7 @@ class TokenRotationView(RegionView):
         return Response(_new_token(made), status=201)
 
 
-class TokenRevocationView(RegionView):
+class TokenRevocationView(RightsView):
     """A token's end."""
 
     demands = {"POST": _CHANGE}

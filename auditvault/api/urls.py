@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.urls import path
+from scim2_models import ResourceType, Schema
 
 from auditvault.api import health, otlp, rights, tlog, views
+from auditvault.api.scim import views as scim
 
 urlpatterns = [
     path("v1/traces", otlp.traces, name="otlp-traces"),
@@ -21,7 +23,7 @@ urlpatterns = [
     path("api/v1/access/people", rights.PeopleView.as_view()),
     path("api/v1/access/people/<uuid:person>/roles", rights.PersonRolesView.as_view()),
     path("api/v1/access/roles", rights.RolesView.as_view()),
-    path("api/v1/access/roles/<str:name>", rights.RoleView.as_view()),
+    path("api/v1/access/roles/<str:own_role>", rights.RoleView.as_view()),
     path("api/v1/access/tokens", rights.TokensView.as_view()),
     path("api/v1/access/tokens/<str:token>/rotate", rights.TokenRotationView.as_view()),
     path("api/v1/access/tokens/<str:token>/revoke", rights.TokenRevocationView.as_view()),
@@ -29,6 +31,17 @@ urlpatterns = [
     path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
     path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),
     path("api/schema/", views.SchemaView.as_view(), name="schema"),
+    path("scim/v2/ServiceProviderConfig", scim.ServiceProviderConfigView.as_view()),
+    path("scim/v2/ResourceTypes", scim.DescriptionsView.as_view(model=ResourceType)),
+    path("scim/v2/ResourceTypes/<str:name>", scim.DescriptionView.as_view(model=ResourceType)),
+    path("scim/v2/Schemas", scim.DescriptionsView.as_view(model=Schema)),
+    path("scim/v2/Schemas/<str:name>", scim.DescriptionView.as_view(model=Schema)),
+    path("scim/v2/Users", scim.UsersView.as_view()),
+    path("scim/v2/Users/<str:scim_id>", scim.UserView.as_view()),
+    path("scim/v2/Groups", scim.GroupsView.as_view()),
+    path("scim/v2/Groups/<str:scim_id>", scim.GroupView.as_view()),
+    path("scim/v2/.search", scim.SearchView.as_view()),
+    path("scim/v2/<path:rest>", scim.NothingView.as_view()),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),

@@ -37,6 +37,8 @@ COMMANDS = {
     "token": "make a token and print it once; rotate, revoke and list tokens",
     "role": "give roles, take them away; make a tenant's own",
     "human": "say which accounts are one human's",
+    "scim_token": "make, rotate and revoke a SCIM client's token",
+    "scim_group": "say what provisioned groups give",
     "resolve": "show the content behind a hash; the look is recorded first",
     "subject": "show, merge and split subjects; declare kinds of identifiers",
     "verify": "verify every log",

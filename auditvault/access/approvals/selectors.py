@@ -12,7 +12,7 @@ from auditvault.access.approvals.store import ApprovalNotFoundError, ApprovalRec
 from auditvault.access.credentials import Credential
 from auditvault.access.paging import id_of, page_cursor
 from auditvault.core.policy.approvals import APPROVED_BY, Operation, State
-from auditvault.core.policy.roles import ALLOWED, Act
+from auditvault.core.policy.roles import Act
 from auditvault.ledger.scope import region_alias, tenant_scope
 
 MAX_PAGE = 200
@@ -73,7 +73,7 @@ def approvals(
 
 def _visible(credential: Credential) -> frozenset[Operation]:
     """Operations of which the caller sees every approval."""
-    acts = {act for role in credential.roles for act in ALLOWED[role]}
+    acts = acts_of_roles(credential.roles)
     if Act.READ_ACCESS_LOG in acts:
         return frozenset(Operation)
     return frozenset(operation for operation, needed in APPROVED_BY.items() if needed in acts)

@@ -51,6 +51,12 @@ class RoleExistsError(AuditvaultError):
     code = "role_exists"
 
 
+class RightsElsewhereError(AccessDeniedError):
+    """The caller gives roles in some of the tenant's regions, and this takes all."""
+
+    code = "every_region_required"
+
+
 class RoleNotFoundError(AuditvaultError):
     """The tenant has no such role of its own."""
 
@@ -70,11 +76,13 @@ def giver_everywhere(credential: Credential, now: datetime) -> Giver:
     """The caller as somebody who gives roles in every region of the tenant.
 
     Raises:
-        AccessDeniedError: not in all of them; and as `giver_in`.
+        RightsElsewhereError: not in all of them; and as `giver_in`.
     """
     giver = giver_in(credential, credential.regions[0], now)
     if not set(regions_of(credential.tenant_id)) <= regions_where_giving(credential):
-        raise AccessDeniedError("This takes the right to give roles in every region of the tenant.")
+        raise RightsElsewhereError(
+            "This takes the right to give roles in every region of the tenant."
+        )
     return giver
 
 

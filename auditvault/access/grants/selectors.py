@@ -11,7 +11,7 @@ from auditvault.access.grants import store
 from auditvault.access.grants.store import GrantNotFoundError, GrantRecord, GrantUse
 from auditvault.access.paging import id_of, page_cursor
 from auditvault.core.policy.access import AccessDeniedError
-from auditvault.core.policy.roles import ALLOWED, Act
+from auditvault.core.policy.roles import Act
 from auditvault.ledger.scope import region_alias, tenant_scope
 
 MAX_PAGE = 200
@@ -74,7 +74,7 @@ def grants(
 
 
 def _sees_all(credential: Credential) -> bool:
-    return any(_SEE_ALL & ALLOWED[role] for role in credential.roles)
+    return any(_SEE_ALL & acts_of_role(role) for role in credential.roles)
 
 
 def _check_region(credential: Credential, region: str) -> None:

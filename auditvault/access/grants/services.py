@@ -21,7 +21,7 @@ from auditvault.access.grants import store
 from auditvault.access.grants.store import GrantNotFoundError, GrantRecord
 from auditvault.access.reading import find_headers
 from auditvault.core.ids import uuid7
-from auditvault.core.policy.access import PURPOSES, AccessDeniedError, PurposeError
+from auditvault.core.policy.access import AccessDeniedError, PurposeError
 from auditvault.core.policy.approvals import HumanId, Operation, Plan
 from auditvault.core.policy.grants import (
     MAX_NAMED,
@@ -55,7 +55,7 @@ def ask(*, credential: Credential, region: str, terms: GrantTerms, now: datetime
     """
     credential.require_strong(now)
     role = credential.role_for(Act.RESOLVE_FULL)
-    if not terms.codes <= PURPOSES[role]:
+    if not terms.codes <= purposes_of(role):
         raise PurposeError("This purpose code is not allowed for your role.")
     plan = Plan(
         operation=Operation.CONTENT_GRANT,

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from guardian.shortcuts import get_users_with_perms
 
+from auditvault.access.humans import roles_of_account
 from auditvault.access.models import TenantRegion, User
 from auditvault.access.receivers.models import Receiver
 from auditvault.access.receivers.secrets import open_secret
@@ -87,4 +88,10 @@ def _people(tenant_id: UUID, region: str, role: str) -> Iterator[User]:
     found: Any = get_users_with_perms(
         place, only_with_perms_in=[role], with_group_users=True, with_superusers=False
     )
-    yield from found.filter(is_active=True).order_by("pk")
+    for person in found.filter(is_active=True).order_by("pk"):
+        # As rights are read everywhere: a role that has ended is no more.
+        if any(
+            held.place == place.pk and held.role.value == role
+            for held in roles_of_account(person.pk)
+        ):
+            yield person

@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
+from auditvault.access.granting import ROLES_OF_PEOPLE
 from auditvault.access.models import TenantRegion
-from auditvault.access.people import ROLES_OF_PEOPLE
 from auditvault.access.receivers.models import Receiver
 from auditvault.access.receivers.secrets import seal_secret
 from auditvault.core.crypto.webhooks import SECRET_SIZE, secret_text

@@ -27,6 +27,8 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "log": ("log", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f10"),
     "content_hash": ("content_hash", "sha256:" + "1" * 64),
     "user": ("user", "nobody-at-all"),
+    "person": ("person", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11"),
+    "token": ("token_id", "0123456789ab"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -40,6 +42,13 @@ PLAIN: dict[str, Any] = {
     "to": 1,
     "format": "json",
     "lang": "en",
+    # Places in the order of the tenant's own people.
+    "after": "00000000-0000-0000-0000-000000000000",
+    "limit": 10,
+    # A name among the caller's own tenant's: it leads to nobody else's.
+    "own_role": "helper",
+    "role": "viewer",
+    "case": "INC-1",
 }
 # Members of bodies that refer to nothing: vocabularies, times, numbers, reasons in words.
 WORDS = frozenset(
@@ -47,6 +56,7 @@ WORDS = frozenset(
         "started_from", "started_before", "operation", "status", "provider", "model", "service", "environment",
         "feature", "error_type", "min_total_tokens", "limit", "representation", "purpose", "code", "case", "reason",
         "resourceSpans",
+        "role", "ends_at", "name", "acts", "regions", "roles", "lifetime_seconds", "description", "overlap_seconds",
         # Names of persons: as `user`, which stands for them.
         "session", "email", "phone", "identifier", "kind", "value",
         # Given out by this service for a search; it is a place in an order, and opens nothing.
@@ -56,6 +66,8 @@ WORDS = frozenset(
 # A body that is complete, where `{}` is not.
 BODIES: dict[str, Any] = {
     "/api/v1/resolve": {"content_hash": "sha256:" + "0" * 64, "purpose": PURPOSE},
+    "/api/v1/access/people/{person}/roles": {"role": "viewer", "case": "INC-1"},
+    "/api/v1/access/tokens/{token}/rotate": {"overlap_seconds": 60},
 }
 
 
@@ -74,6 +86,8 @@ class World:
     log: str
     content_hash: str
     user: str
+    person: str
+    token_id: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -82,6 +96,8 @@ class World:
             self.interaction_id,
             self.log,
             self.user,
+            self.person,
+            self.token_id,
             self.tenant.slug,
             str(self.tenant.tenant_id),
             self.said,
@@ -114,6 +130,8 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         log=origin.rpartition("/")[2],
         content_hash=f"tag:{tag.hex()}",
         user=user,
+        person=str(make_person(tenant, "viewer").user.public_id),
+        token_id=tenant.token("ingest", "platform").split("_")[1],
     )
 
 
@@ -155,8 +173,9 @@ def ask(
             json.dumps(body_of(operation) if body is None else body),
             "application/json",
         )
+    path = f"{path}?{query}" if query else path
     if operation.method == "GET":
-        return client.get(f"{path}?{query}" if query else path, headers=headers)
+        return client.get(path, headers=headers)
     return client.generic(operation.method, path, data, content_type=content_type, headers=headers)
 
 

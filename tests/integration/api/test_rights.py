@@ -128,7 +128,7 @@ def test_every_change_takes_a_second_factor(client, admin, strong_headers, name)
 @pytest.mark.parametrize("name", ["define", "change", "retire"])
 def test_who_gives_roles_in_one_region_changes_no_role_for_all(client, headers, name):
     answer = ask(client, name, headers)
-    assert (answer.status_code, answer.json()["code"]) == (403, "access_denied")
+    assert (answer.status_code, answer.json()["code"]) == (403, "every_region_required")
 
 
 def test_nobody_gives_to_themselves_or_to_another_account_of_theirs(

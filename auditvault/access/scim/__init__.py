@@ -1,0 +1,1 @@
+"""People and groups that a tenant's identity provider makes, and what its groups give."""
