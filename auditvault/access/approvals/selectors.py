@@ -12,7 +12,7 @@ from auditvault.access.approvals.store import ApprovalNotFoundError, ApprovalRec
 from auditvault.access.credentials import Credential
 from auditvault.access.paging import id_of, page_cursor
 from auditvault.core.policy.approvals import APPROVED_BY, Operation, State
-from auditvault.core.policy.roles import Act
+from auditvault.core.policy.roles import Act, acts_of_roles
 from auditvault.ledger.scope import region_alias, tenant_scope
 
 MAX_PAGE = 200

@@ -11,7 +11,7 @@ from auditvault.access.grants import store
 from auditvault.access.grants.store import GrantNotFoundError, GrantRecord, GrantUse
 from auditvault.access.paging import id_of, page_cursor
 from auditvault.core.policy.access import AccessDeniedError
-from auditvault.core.policy.roles import Act
+from auditvault.core.policy.roles import Act, acts_of_role
 from auditvault.ledger.scope import region_alias, tenant_scope
 
 MAX_PAGE = 200

@@ -21,7 +21,7 @@ from auditvault.access.grants import store
 from auditvault.access.grants.store import GrantNotFoundError, GrantRecord
 from auditvault.access.reading import find_headers
 from auditvault.core.ids import uuid7
-from auditvault.core.policy.access import AccessDeniedError, PurposeError
+from auditvault.core.policy.access import AccessDeniedError, PurposeError, purposes_of
 from auditvault.core.policy.approvals import HumanId, Operation, Plan
 from auditvault.core.policy.grants import (
     MAX_NAMED,
