@@ -30,6 +30,11 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "django_htmx",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "auditvault.ledger",
     "auditvault.ledger.admin",
     "auditvault.vault",
@@ -48,6 +53,7 @@ INSTALLED_APPS = [
     "auditvault.access.windows",
     "auditvault.access.grants",
     "auditvault.access.usage",
+    "auditvault.access.identity",
     "auditvault.ingest",
     "auditvault.ingest.policies",
     "auditvault.evidence",
@@ -67,9 +73,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "auditvault.console.session_limits.SessionLimitsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 ROOT_URLCONF = "settings.urls"
@@ -248,7 +256,63 @@ LOGIN_URL = "console:sign-in"
 LOGIN_REDIRECT_URL = "console:interactions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 8 * 3600
+# Both limits are kept by the server, whatever the cookie says.
+SESSION_IDLE_MINUTES = env.number("AUDITVAULT_SESSION_IDLE_MINUTES", 30, least=1)
+SESSION_HOURS = env.number("AUDITVAULT_SESSION_HOURS", 8, least=1)
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
+# Roles that nobody uses at all without a second factor, besides the acts that always take one.
+SECOND_FACTOR_ROLES = env.roles("AUDITVAULT_SECOND_FACTOR_ROLES")
+INVITATION_HOURS = env.number("AUDITVAULT_INVITATION_HOURS", 72, least=1)
+# Counters of failed attempts, for all processes (docs/adr/0022-signing-in.md).
+CACHES = {"default": {"BACKEND": "auditvault.access.identity.counters.ControlDatabaseCache"}}
+# How many proxies in front add to X-Forwarded-For. 0: the address is the connection's.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.number("AUDITVAULT_TRUSTED_PROXIES", 0, least=0)
+ACCOUNT_ADAPTER = "auditvault.access.identity.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = False
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_LOGOUT_REDIRECT_URL = "/sign-in"
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+ACCOUNT_RATE_LIMITS = {
+    "login": None,
+    "login_failed": "60/m/ip,5/5m/key",
+    "reauthenticate": "10/m/user",
+    "change_password": "5/m/user",
+    "reset_password": "20/m/ip,3/h/key",
+}
+MFA_ADAPTER = "auditvault.access.identity.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "auditvault.access.identity.forms.CodeForm",
+    "reauthenticate": "auditvault.access.identity.forms.CodeAgainForm",
+    "activate_totp": "auditvault.access.identity.forms.AddAppForm",
+}
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_USER_VERIFICATION = "preferred"
+MFA_TOTP_ISSUER = "auditvault"
+MFA_TOTP_TOLERANCE = 1
+MFA_RECOVERY_CODE_DIGITS = 12
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+
+# --- Identity providers (OpenID Connect) -------------------------------------------------------------------
+IDENTITY_PROVIDERS = env.identity_providers("AUDITVAULT_OIDC_FILE")
+SOCIALACCOUNT_ADAPTER = "auditvault.access.identity.adapters.ProviderAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = False
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = True
+SOCIALACCOUNT_QUERY_EMAIL = False
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "provider_class": "auditvault.access.identity.oidc.StrictProvider",
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [provider["app"] for provider in IDENTITY_PROVIDERS.values()],
+    }
+}
 CSRF_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
@@ -269,7 +333,10 @@ CONTENT_SECURITY_POLICY = {
 
 # --- API -------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["auditvault.api.authentication.BearerTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "auditvault.api.authentication.PersonSessionAuthentication",
+        "auditvault.api.authentication.BearerTokenAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["auditvault.api.parsers.BoundedJSONParser"],

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from auditvault.core.policy.addresses import Network, networks_of
+from auditvault.core.policy.addresses import Network, UrlRefusedError, check_url, networks_of
 from auditvault.core.policy.roles import Role
 from auditvault.vault.providers.errors import KeyProviderUrlError
 from auditvault.vault.providers.place import parse_place
@@ -29,6 +29,13 @@ _OID = re.compile(
 _ORIGIN = re.compile(
     r"[A-Za-z0-9._:-]+/[a-z][a-z0-9]{0,15}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
+
+_PROVIDER_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_PROVIDER_MEMBERS = {
+    "id", "name", "issuer", "client_id", "client_secret_file", "scope", "groups_claim", "roles",
+    "second_factor_amr", "second_factor_acr",
+}  # fmt: skip
+_PLACE_AND_ROLE = re.compile(r"([a-z0-9_-]{1,63})\.([a-z][a-z0-9]{0,30}):([a-z_]+)")
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._-]+)*/?")
@@ -88,6 +95,64 @@ def networks(name: str) -> tuple[Network, ...]:
         return networks_of(names(name))
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must list networks such as 10.1.0.0/16.") from error
+
+
+def identity_providers(name: str) -> dict[str, dict[str, Any]]:
+    """Identity providers by id, from the JSON file that the variable names; none where it is not set.
+
+    The file's form is described in docs/howto/connect-an-identity-provider.md.
+    """
+    path = text(name, "")
+    if not path:
+        return {}
+    try:
+        listed = json.loads(Path(path).read_text())["providers"]
+        providers = [_identity_provider(name, given) for given in listed]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UrlRefusedError) as error:
+        raise ImproperlyConfigured(
+            f"{name}: the file cannot be read, or is not of the documented form."
+        ) from error
+    found = {str(provider["app"]["provider_id"]): provider for provider in providers}
+    if len(found) != len(providers):
+        raise ImproperlyConfigured(f"{name}: two providers have the same id.")
+    return found
+
+
+def _identity_provider(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    unknown = set(given) - _PROVIDER_MEMBERS
+    if unknown or not _PROVIDER_ID.fullmatch(given["id"]):
+        raise ImproperlyConfigured(f"{name}: a provider has an unknown member, or no usable id.")
+    check_url(given["issuer"])
+    mapping = {
+        str(group): [_place_and_role(name, text) for text in texts]
+        for group, texts in given.get("roles", {}).items()
+    }
+    return {
+        "app": {
+            "provider_id": given["id"],
+            "name": str(given.get("name", given["id"])),
+            "client_id": str(given["client_id"]),
+            "secret": Path(given["client_secret_file"]).read_text().strip(),
+            "settings": {
+                "server_url": given["issuer"].rstrip("/"),
+                "issuer": given["issuer"],
+                "fetch_userinfo": False,
+                "scope": list(given.get("scope", ["openid", "profile", "email"])),
+            },
+        },
+        "groups_claim": str(given.get("groups_claim", "groups")),
+        "roles": mapping,
+        "second_factor_amr": frozenset(map(str, given.get("second_factor_amr", []))),
+        "second_factor_acr": frozenset(map(str, given.get("second_factor_acr", []))),
+    }
+
+
+def _place_and_role(name: str, text: str) -> tuple[str, str, str]:
+    """`tenant.region:role` as its three parts."""
+    match = _PLACE_AND_ROLE.fullmatch(text)
+    if match is None or match[3] not in set(Role) - {Role.INGEST}:
+        raise ImproperlyConfigured(f"{name}: {text!r} is not tenant.region:role.")
+    return match[1], match[2], match[3]
 
 
 def origins(name: str) -> list[str]:

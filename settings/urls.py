@@ -7,6 +7,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("auditvault.api.urls")),
     path("", include("auditvault.console.urls")),
+    path("", include("auditvault.console.account.urls")),
 ]
 
 handler404 = "auditvault.api.problems.not_found"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from auditvault.access.credentials import Credential
+from auditvault.access.credentials import Credential, HumanRequiredError
 from auditvault.core.policy.access import AccessDeniedError, Act
 
 ATTRIBUTE = "demands"
@@ -28,7 +28,7 @@ class Demand:
 
     who: Who
     """`anybody`: no credential. `caller`: a token. `human`: a person's. `second_factor`: proved a short while ago.
-    `session`: somebody who is signed in to the console."""
+    `session`: somebody who is signed in; no token."""
     acts: tuple[Act, ...] = ()
     """One of these is enough; none: the credential alone is."""
     why: str = ""
@@ -43,6 +43,8 @@ class Demand:
         self._check_acts(credential)
         if self.who == "human":
             credential.require_human()
+        if self.who == "session" and not credential.is_session:
+            raise HumanRequiredError("This is done in a session: sign in.")
         if self.who == "second_factor":
             credential.require_strong(now)
 

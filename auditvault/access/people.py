@@ -17,6 +17,7 @@ from django.contrib.auth.models import AnonymousUser
 from auditvault.access.credentials import Credential
 from auditvault.access.granting import OPERATOR, RoleUnknownError, grant
 from auditvault.access.humans import acts_of_human, roles_of_account
+from auditvault.access.identity.strength import WEAK, Strength, strong_roles
 from auditvault.access.models import TenantRegion, User
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.approvals import HumanId
@@ -106,8 +107,11 @@ def choose_place(places: list[Place], *, asked: str | None, remembered: str | No
     return by_key.get(remembered or "", places[0])
 
 
-def credential_of(person: User, place: Place) -> Credential:
-    """The person as a caller of the services; in records they are `user:` and their public id."""
+def credential_of(person: User, place: Place, strength: Strength = WEAK) -> Credential:
+    """The person as a caller of the services; in records they are `user:` and their public id.
+
+    `strength` is what their session has proved (`identity.strength.strength_of`); nothing where it is not given.
+    """
     return Credential(
         actor=f"user:{person.public_id.hex}",
         tenant_id=place.tenant_id,
@@ -115,6 +119,9 @@ def credential_of(person: User, place: Place) -> Credential:
         roles=place.roles,
         human=HumanId(person.human_id),
         held=acts_of_human(person.human_id, place.tenant_id),
+        strong_until=strength.strong_until,
+        reauthenticated_at=strength.reauthenticated_at,
+        strong_roles=strong_roles(),
     )
 
 

@@ -19,6 +19,7 @@ from django.db.models import Q
 
 from auditvault.access.credentials import Credential
 from auditvault.access.humans import acts_of, named_roles, roles_of_human
+from auditvault.access.identity.strength import strong_roles
 from auditvault.access.models import ApiToken, Tenant, TenantRegion
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.approvals import HumanId
@@ -197,7 +198,8 @@ def authenticate(token: str, *, now: datetime) -> Credential:
         roles=_roles_left(roles, found.regions, by_region) if human else roles,
         human=human,
         held=acts_of(by_region),
-        strong_until=found.strong_until,
+        strong_until=found.strong_until if (found.strong_until or now) > now else None,
+        strong_roles=strong_roles(),
     )
 
 

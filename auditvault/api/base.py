@@ -19,6 +19,7 @@ from auditvault.access.credentials import Credential
 from auditvault.access.demands import Demand
 from auditvault.api.authentication import (
     REGION_HEADER,
+    TENANT_HEADER,
     RegionDeniedError,
     RegionRequiredError,
     region_of,
@@ -31,6 +32,15 @@ REGION = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Needed where a token has several.",
 )
+PLACE = [
+    OpenApiParameter(
+        TENANT_HEADER,
+        OpenApiTypes.STR,
+        OpenApiParameter.HEADER,
+        description="Of a person's session that has roles on several tenants.",
+    ),
+    REGION,
+]
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from scim2_models import ResourceType, Schema
 
-from auditvault.api import health, otlp, rights, tlog, views
+from auditvault.api import health, otlp, people, rights, tlog, views
 from auditvault.api.scim import views as scim
 
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("api/v1/resolve", views.ResolveView.as_view()),
     path("api/v1/receipts/<uuid:interaction_id>", views.ReceiptView.as_view()),
     path("api/v1/receipts/<uuid:interaction_id>/tlog-proof", views.TlogProofView.as_view()),
+    path("api/v1/access/tokens/mine", people.OwnTokensView.as_view()),
     path("api/v1/logs", views.LogsView.as_view()),
     path("api/v1/logs/<int:log_id>/checkpoint", views.CheckpointView.as_view()),
     path("api/v1/logs/<int:log_id>/entries", views.EntriesView.as_view()),

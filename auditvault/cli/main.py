@@ -34,6 +34,7 @@ COMMANDS = {
     "up": "start everything on this machine and stay in the foreground",
     "region": "make a region ready, or say what it lacks",
     "tenant": "make a tenant, or add regions to one",
+    "person": "invite somebody, reset a password or a lost second factor",
     "token": "make a token and print it once; rotate, revoke and list tokens",
     "role": "give roles, take them away; make a tenant's own",
     "human": "say which accounts are one human's",

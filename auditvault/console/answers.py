@@ -10,8 +10,10 @@ from http import HTTPStatus
 from typing import Any
 
 import psycopg
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
+from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.response import SimpleTemplateResponse
@@ -27,6 +29,10 @@ _STATUS = {
     "access_denied": HTTPStatus.FORBIDDEN,
     "duties_not_separate": HTTPStatus.FORBIDDEN,
     "place_denied": HTTPStatus.FORBIDDEN,
+    "second_factor_required": HTTPStatus.FORBIDDEN,
+    "reauthentication_required": HTTPStatus.FORBIDDEN,
+    "human_required": HTTPStatus.FORBIDDEN,
+    "entry_link_invalid": HTTPStatus.NOT_FOUND,
     "trace_not_found": HTTPStatus.NOT_FOUND,
     "entry_not_found": HTTPStatus.NOT_FOUND,
     "cursor_invalid": HTTPStatus.BAD_REQUEST,
@@ -71,6 +77,9 @@ def guarded(view: _View) -> _View:
             response = view(request, *args, **kwargs)
             # Rendered here and not later, so that what fails while rendering is a page, too.
             return response.render() if isinstance(response, SimpleTemplateResponse) else response
+        except (ImmediateHttpResponse, ReauthenticationRequired):
+            # Answers of the framework's, which its middleware gives.
+            raise
         except Exception as error:  # noqa: BLE001  # the edge: everything becomes a page
             return trouble_page(request, trouble_of(error))
 
@@ -82,6 +91,10 @@ def trouble_of(error: Exception) -> Trouble:
     if isinstance(error, AuditvaultError):
         status = _STATUS.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
         return _titled(status, error.message)
+    if isinstance(error, Http404):
+        return _titled(HTTPStatus.NOT_FOUND, "There is nothing here.")
+    if isinstance(error, PermissionDenied):
+        return _titled(HTTPStatus.FORBIDDEN, "You may not do this.")
     if isinstance(error, _STORAGE):
         log.warning("a database is unavailable", exc_info=error)
         return _titled(HTTPStatus.SERVICE_UNAVAILABLE, "A database cannot be reached or written.")

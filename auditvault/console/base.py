@@ -14,6 +14,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from auditvault.access.credentials import Credential
+from auditvault.access.identity.strength import Strength, strength_of
 from auditvault.access.people import Place, choose_place, credential_of, places_of
 from auditvault.console.answers import private, trouble_of, trouble_page
 
@@ -29,6 +30,7 @@ class ConsoleView(View):
     username: str | None
     places: list[Place]
     place: Place
+    strength: Strength
     credential: Credential
     now: datetime
 
@@ -49,7 +51,8 @@ class ConsoleView(View):
             )
             if request.session.get(_REMEMBERED) != self.place.key:
                 request.session[_REMEMBERED] = self.place.key
-            self.credential = credential_of(person, self.place)
+            self.strength = strength_of(request.session, account=str(person.pk), now=self.now)
+            self.credential = credential_of(person, self.place, self.strength)
             return super().dispatch(request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # the edge: everything becomes a page
             return trouble_page(request, trouble_of(error), **self._frame())

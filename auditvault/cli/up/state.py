@@ -95,5 +95,7 @@ def _login_text(login: Mapping[str, str] | str) -> str:
         return login
     known = ("email", "username", "user", "password")
     first = [login[key] for key in known if key in login]
-    others = [f"{value}" for key, value in login.items() if key not in known]
+    second = login.get("second factor")
+    others = [f"{value}" for key, value in login.items() if key not in (*known, "second factor")]
+    others += [f"second factor: {second}"] if second else []
     return " / ".join(first) + (f"  ({', '.join(others)})" if others else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from django import template
+from django.forms.boundfield import BoundField
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -19,6 +20,14 @@ _MICROSECOND, _MILLISECOND, _SECOND, _MINUTE, _HOUR = (
     3_600_000_000_000,
 )
 _KIB = 1024
+
+
+@register.filter
+def kit(field: BoundField) -> SafeString:
+    """A form's field as the kit wants it, marked where it is wrong."""
+    wrong = {"aria-invalid": "true", "aria-describedby": f"{field.id_for_label}_error"}
+    look = f"form-control{' is-invalid' if field.errors else ''}"
+    return field.as_widget(attrs={"class": look, **(wrong if field.errors else {})})
 
 
 @register.filter

@@ -57,6 +57,8 @@ WORDS = frozenset(
         "feature", "error_type", "min_total_tokens", "limit", "representation", "purpose", "code", "case", "reason",
         "resourceSpans",
         "role", "ends_at", "name", "acts", "regions", "roles", "lifetime_seconds", "description", "overlap_seconds",
+        # Of a person's own token.
+        "hours",
         # Names of persons: as `user`, which stands for them.
         "session", "email", "phone", "identifier", "kind", "value",
         # Given out by this service for a search; it is a place in an order, and opens nothing.
@@ -65,6 +67,7 @@ WORDS = frozenset(
 )  # fmt: skip
 # A body that is complete, where `{}` is not.
 BODIES: dict[str, Any] = {
+    "/api/v1/access/tokens/mine": {"roles": ["viewer"]},
     "/api/v1/resolve": {"content_hash": "sha256:" + "0" * 64, "purpose": PURPOSE},
     "/api/v1/access/people/{person}/roles": {"role": "viewer", "case": "INC-1"},
     "/api/v1/access/tokens/{token}/rotate": {"overlap_seconds": 60},

@@ -75,7 +75,7 @@ def expected(demand, role, *, human=False, strong=False):
     """What the declaration says that the outcome is."""
     if demand.acts and not ALLOWED[role].intersection(demand.acts):
         return "access_denied"
-    if demand.who in {"human", "second_factor"} and not human:
+    if demand.who == "session" or (demand.who in {"human", "second_factor"} and not human):
         return "human_required"
     if demand.who == "second_factor" and not strong:
         return "second_factor_required"
@@ -85,7 +85,7 @@ def expected(demand, role, *, human=False, strong=False):
 def kinds(demand):
     """What tokens to ask with: a machine's, and where it makes a difference a person's, and a person's proved twice."""
     yield {}
-    if demand.who in {"human", "second_factor"}:
+    if demand.who in {"human", "second_factor", "session"}:
         yield {"human": True}
         yield {"human": True, "strong": True}
 

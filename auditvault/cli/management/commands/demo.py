@@ -21,12 +21,14 @@ from auditvault.access.demonstration import (
     demonstrate_grant,
     demonstration_tokens,
 )
+from auditvault.access.identity.recovery import seed_app
 from auditvault.access.tenants import create_person, create_tenant
 from auditvault.access.tokens import create_token
 from auditvault.cli.client import ServiceCallError, ServiceClient
 from auditvault.cli.demo import first_prompt, send_demo_traces
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import Role
+from auditvault.core.policy.second_factor import roles_with_second_factor
 from auditvault.core.tlog.log_key import log_verifiers
 from auditvault.core.tlog.proof import Receipt
 from auditvault.evidence.verification import read_log_keys, verify_region
@@ -119,7 +121,13 @@ def _people(tenant_slug: str) -> list[dict[str, str]]:
     for username, roles in _PEOPLE.items():
         password = secrets.token_urlsafe(12)
         create_person(username=username, password=password, tenant_slug=tenant_slug, roles=roles)
-        logins.append({"username": username, "password": password})
+        login = {"username": username, "password": password}
+        if set(roles) & roles_with_second_factor() and getattr(
+            settings, "DEMO_SECOND_FACTORS", False
+        ):
+            # Type it into an authenticator app: the role sees content, and takes a second factor.
+            login["second factor"] = seed_app(username=username)
+        logins.append(login)
     return logins
 
 

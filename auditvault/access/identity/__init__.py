@@ -1,0 +1,1 @@
+"""Signing in: accounts, second factors, sessions, invitations and other people's identity providers."""
