@@ -20,8 +20,6 @@ COULD_NOT_RUN = 2
 # administrator, all others as the operator.
 _PURPOSES = {
     "migrate": "owner",
-    "look_limit": "set how many people one person may look at in a day",
-    "receiver": "say who hears of a tenant's alerts; try it",
     "migrate_all": "owner",
     "region": "owner",
     "signer": "signer",
@@ -40,6 +38,8 @@ COMMANDS = {
     "human": "say which accounts are one human's",
     "scim_token": "make, rotate and revoke a SCIM client's token",
     "scim_group": "say what provisioned groups give",
+    "look_limit": "set how many people one person may look at in a day",
+    "receiver": "say who hears of a tenant's alerts; try it",
     "resolve": "show the content behind a hash; the look is recorded first",
     "subject": "show, merge and split subjects; declare kinds of identifiers",
     "verify": "verify every log",
