@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +20,12 @@ from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
 from auditvault.access.limits import take_lookup
 from auditvault.access.log_reading import record_proof_read
+from auditvault.access.typed import typed_filters
 from auditvault.access.usage.recording import record_counted
 from auditvault.access.usage.services import count_miss
 from auditvault.core.policy.access import Act
 from auditvault.core.policy.roles import AnyRole, acts_of_role
-from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
+from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.proof import InclusionProof, Receipt
 from auditvault.core.tlog.tlog_proof import TlogProof
 from auditvault.ledger.cosignatures import published_checkpoint
@@ -43,7 +43,6 @@ from auditvault.traces.selectors import (
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
 from auditvault.vault.kinds import KindRules
 from auditvault.vault.merging import records_of_person
-from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import identifier_tag, subject_named
 
 _MAX_RECORDS_OF_A_PERSON = 10_000
@@ -256,23 +255,10 @@ def role_allows_headers(role: AnyRole) -> bool:
 
 
 def _texts(region: str, tenant_id: UUID, query: Search, *, matched: bool) -> dict[str, JsonValue]:
-    """The filters that somebody typed.
-
-    In clear where rows matched: then they are values of headers, which were checked when they were recorded. Otherwise
-    they may be a person's name or address in the wrong field, and only their tags are kept (design rule 3).
-    """
-    if matched:
-        return {**query.equal}
-    details: dict[str, JsonValue] = {}
-    for name, value in query.equal.items():
-        if name in _VOCABULARIES:
-            details[name] = value
-            continue
-        # The field stands before the text, so that the tag is none of a content's.
-        digest = sha256(canonical_bytes(["search_filter", name, value])).digest()
-        tag = lookup_tag(region=region, tenant_id=tenant_id, content_sha256=digest)
-        details[f"{name}_tag"] = tag.hex()
-    return details
+    """The filters that somebody typed; those of a vocabulary are in clear."""
+    chosen = {name: value for name, value in query.equal.items() if name in _VOCABULARIES}
+    typed = {name: value for name, value in query.equal.items() if name not in _VOCABULARIES}
+    return chosen | typed_filters(region=region, tenant_id=tenant_id, typed=typed, matched=matched)
 
 
 def _filters(query: Search) -> dict[str, JsonValue]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from scim2_models import ResourceType, Schema
 
-from auditvault.api import health, otlp, people, rights, tlog, views
+from auditvault.api import access_views, health, otlp, people, rights, tlog, views
 from auditvault.api.scim import views as scim
 
 urlpatterns = [
@@ -28,6 +28,8 @@ urlpatterns = [
     path("api/v1/access/tokens", rights.TokensView.as_view()),
     path("api/v1/access/tokens/<str:token>/rotate", rights.TokenRotationView.as_view()),
     path("api/v1/access/tokens/<str:token>/revoke", rights.TokenRevocationView.as_view()),
+    path("api/v1/access/log", access_views.AccessLogView.as_view()),
+    path("api/v1/access/reports", access_views.ReportsView.as_view()),
     path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),
     path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
     path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),

@@ -254,7 +254,7 @@ class EntriesView(OneLogView):
     def get(self, request: Request, log_id: int) -> Response:
         """Up to 1,000 entries from `start`."""
         log = self.log(log_id)
-        query = _query(forms.EntriesQuery, request)
+        query = query_of(forms.EntriesQuery, request)
         found = list_entries(
             credential=self.credential,
             region=self.region,
@@ -284,7 +284,7 @@ class InclusionProofView(OneLogView):
     def get(self, request: Request, log_id: int) -> Response:
         """The proof of entry `index` in the tree of `size`."""
         log = self.log(log_id)
-        query = _query(forms.InclusionQuery, request)
+        query = query_of(forms.InclusionQuery, request)
         with tenant_scope(region_alias(self.region), log.tenant_id) as connection:
             proof = ledger.inclusion(connection, log, index=query["index"], size=query["size"])
         return Response({"hashes": [value.hex() for value in proof]})
@@ -297,7 +297,7 @@ class ConsistencyProofView(OneLogView):
     def get(self, request: Request, log_id: int) -> Response:
         """The proof from size `from` to size `to`."""
         log = self.log(log_id)
-        query = _query(forms.ConsistencyQuery, request)
+        query = query_of(forms.ConsistencyQuery, request)
         with tenant_scope(region_alias(self.region), log.tenant_id) as connection:
             proof = ledger.consistency(
                 connection, log, old_size=query["from"], new_size=query["to"]
@@ -305,7 +305,8 @@ class ConsistencyProofView(OneLogView):
         return Response({"hashes": [value.hex() for value in proof]})
 
 
-def _query(form_class: type[forms.StrictSerializer], request: Request) -> dict[str, Any]:
+def query_of(form_class: type[forms.StrictSerializer], request: Request) -> dict[str, Any]:
+    """The checked parameters of a request's URL; raises ValidationError."""
     form = form_class(data=request.query_params.dict())
     form.is_valid(raise_exception=True)
     found: dict[str, Any] = form.validated_data

@@ -43,6 +43,7 @@ COMMANDS = {
     "resolve": "show the content behind a hash; the look is recorded first",
     "subject": "show, merge and split subjects; declare kinds of identifiers",
     "verify": "verify every log",
+    "report": "say who may see content and who did, for auditors and the people concerned",
     "bundle": "take entries of a log away, with what proves them",
     "signer": "sign checkpoints until told to stop",
     "checkpoint_key": "bring keys that sign in and out",

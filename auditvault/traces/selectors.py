@@ -91,6 +91,16 @@ def search(connection: psycopg.Connection[Any], query: Search) -> Found:
     )
 
 
+def traces_of_records(
+    connection: psycopg.Connection[Any], record_ids: Sequence[UUID]
+) -> set[bytes]:
+    """Ids of the traces that these records are in."""
+    rows = connection.execute(
+        "SELECT DISTINCT trace_id FROM traces_header WHERE record_id = ANY(%s)", (list(record_ids),)
+    )
+    return {bytes(trace_id) for (trace_id,) in rows}
+
+
 def _clauses(query: Search) -> tuple[list[str], list[Any]]:
     clauses: list[str] = []
     values: list[Any] = []

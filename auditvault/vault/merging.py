@@ -145,6 +145,26 @@ def records_of_person(
     return [row[0] for row in rows]
 
 
+def objects_of_group(
+    connection: psycopg.Connection[Any], group: Sequence[UUID], limit: int
+) -> list[tuple[UUID, UUID]]:
+    """Object and record of up to `limit` contents of these subjects, in no order; what was erased is not there."""
+    return connection.execute(
+        "SELECT object_id, record_id FROM vault_object WHERE subject_id = ANY(%s) LIMIT %s",
+        (list(group), limit),
+    ).fetchall()
+
+
+def names_of_group(
+    connection: psycopg.Connection[Any], group: Sequence[UUID]
+) -> list[tuple[str, bytes]]:
+    """Kind and keyed tag of everything that leads to these subjects."""
+    rows = connection.execute(
+        "SELECT kind, tag FROM vault_identifier WHERE subject_id = ANY(%s)", (list(group),)
+    ).fetchall()
+    return [(kind, bytes(tag)) for kind, tag in rows]
+
+
 def _called(
     connection: psycopg.Connection[Any], statement: str, values: tuple[object, ...]
 ) -> tuple[Any, ...]:

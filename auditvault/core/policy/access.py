@@ -34,6 +34,7 @@ __all__ = [
     "PurposeError",
     "Role",
     "check_purpose",
+    "check_reason",
     "role_for",
 ]
 
@@ -113,6 +114,11 @@ def check_purpose(*, code: str, case: str, reason: str, role: AnyRole) -> Purpos
         raise PurposeError(
             "The case must be a reference such as INC-1234: letters, digits and . _ / # -"
         )
+    return Purpose(code=PurposeCode(code), case=case, reason=check_reason(reason, case=case))
+
+
+def check_reason(reason: str, *, case: str) -> str:
+    """The reason with its white space squeezed; raises PurposeError for one that says nothing."""
     words = " ".join(reason.split())
     if not REASON_MIN_LENGTH <= len(words) <= REASON_MAX_LENGTH:
         raise PurposeError(
@@ -120,4 +126,4 @@ def check_purpose(*, code: str, case: str, reason: str, role: AnyRole) -> Purpos
         )
     if not says_something(words, case=case):
         raise PurposeError("The reason must say in words why you look.")
-    return Purpose(code=PurposeCode(code), case=case, reason=words)
+    return words

@@ -55,6 +55,8 @@ class Act(StrEnum):
     APPROVE_EXPORT = "approve_export"
     PREPARE_ERASURE = "prepare_erasure"
     APPROVE_ERASURE = "approve_erasure"
+    REPORT_TO_SUBJECT = "report_to_subject"
+    NAME_STAFF = "name_staff"
     PROPOSE_POLICY = "propose_policy"
     APPROVE_POLICY = "approve_policy"
     PLACE_HOLD = "place_hold"
@@ -74,9 +76,15 @@ ALLOWED: dict[Role, frozenset[Act]] = {
     Role.INVESTIGATOR: _READ_HEADERS | {Act.RESOLVE_REDACTED, Act.RESOLVE_FULL},
     Role.AUDITOR: _AUDIT,
     Role.EXAMINER: _AUDIT,
-    Role.PRIVACY_OPERATOR: _READ_HEADERS | {Act.PREPARE_ERASURE},
+    Role.PRIVACY_OPERATOR: _READ_HEADERS | {Act.PREPARE_ERASURE, Act.REPORT_TO_SUBJECT},
     Role.PRIVACY_OFFICER: _READ_HEADERS
-    | {Act.APPROVE_ERASURE, Act.APPROVE_GRANT, Act.APPROVE_EXPORT},
+    | {
+        Act.APPROVE_ERASURE,
+        Act.APPROVE_GRANT,
+        Act.APPROVE_EXPORT,
+        Act.REPORT_TO_SUBJECT,
+        Act.NAME_STAFF,
+    },
     Role.RECORDS_MANAGER: _READ_HEADERS | {Act.PROPOSE_POLICY},
     Role.LEGAL: _READ_HEADERS | {Act.PLACE_HOLD, Act.APPROVE_POLICY, Act.APPROVE_GRANT},
     Role.KEY_CUSTODIAN: frozenset({Act.MANAGE_KEYS}),

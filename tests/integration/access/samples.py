@@ -41,14 +41,23 @@ PLAIN: dict[str, Any] = {
     "from": 1,
     "to": 1,
     "format": "json",
+    "recorded_from": "2026-01-01T00:00:00Z",
+    "recorded_before": "2199-01-01T00:00:00Z",
+    "actor": "token:000000000000",
+    "action": "search",
+    "outcome": "granted",
+    "purpose_code": "INCIDENT",
+    "case": "INC-1",
+    "role": "auditor",
+    "target": "tag:" + "0" * 64,
+    "limit": 1,
+    # Before every record: a place in an order, which opens nothing.
+    "cursor": "AAAAAAAAcACAAAAAAAAAAA",
     "lang": "en",
     # Places in the order of the tenant's own people.
     "after": "00000000-0000-0000-0000-000000000000",
-    "limit": 10,
     # A name among the caller's own tenant's: it leads to nobody else's.
     "own_role": "helper",
-    "role": "viewer",
-    "case": "INC-1",
 }
 # Members of bodies that refer to nothing: vocabularies, times, numbers, reasons in words.
 WORDS = frozenset(
@@ -63,6 +72,8 @@ WORDS = frozenset(
         "session", "email", "phone", "identifier", "kind", "value",
         # Given out by this service for a search; it is a place in an order, and opens nothing.
         "cursor",
+        # Of a report: its name, its filters, and why staff are named in it.
+        "filters", "format", "staff_names",
     }
 )  # fmt: skip
 # A body that is complete, where `{}` is not.
