@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "auditvault.evidence.anchors",
     "auditvault.evidence.copies",
     "auditvault.evidence.pruning",
+    "auditvault.evidence.reviews",
     "auditvault.api",
     "auditvault.console",
     "auditvault.cli",

@@ -6,6 +6,7 @@ in the tenant's admin log (`role.granted`); a right of which it says nothing was
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from auditvault.ledger.scope import driver_connection
 OPERATOR = "operator"
 """Who gave what no log says the giver of: somebody on the service's own machine."""
 
+_ACCOUNT = re.compile(r"user:([0-9a-f]{32})")
 _OF_PEOPLE = """
 SELECT account.human_id, account.public_id, account.username, account.is_active, account.last_login,
     place.region, permission.codename, held.through
@@ -134,8 +136,8 @@ def holdings(connection: psycopg.Connection[Any], tenant_id: UUID) -> list[Holdi
 
 def usernames(connection: psycopg.Connection[Any], actors: Collection[str]) -> dict[str, str]:
     """Actor as in records -> username, of those that are accounts or a person's tokens."""
-    ids = [UUID(hex=actor[5:]) for actor in actors if actor.startswith("user:")]
-    tokens = [actor[6:] for actor in actors if actor.startswith("token:")]
+    ids = [UUID(hex=found[1]) for actor in actors if (found := _ACCOUNT.fullmatch(actor))]
+    tokens = [actor.removeprefix("token:") for actor in actors if actor.startswith("token:")]
     rows = connection.execute(
         "SELECT 'user:' || replace(public_id::text, '-', ''), username FROM access_user"
         " WHERE public_id = ANY(%s) UNION ALL"

@@ -1,4 +1,4 @@
-"""Figures about alerts on their way."""
+"""Figures about alerts on their way, and about access reviews that nobody has signed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from prometheus_client.core import GaugeMetricFamily
 
 from auditvault.access.alerts.selectors import delivery_figures
+from auditvault.evidence.reviews.selectors import overdue_places
 
 _STATES = ("due", "delivered", "given_up")
 
@@ -24,10 +25,16 @@ def access_figures(regions: Iterable[str], now: datetime) -> Iterator[GaugeMetri
         "Age of the oldest alert that somebody has not been told of and still will be; 0 where there is none.",
         labels=["region"],
     )
+    overdue = GaugeMetricFamily(
+        "auditvault_access_reviews_overdue",
+        "Tenants whose last access review that is due was not signed off.",
+        labels=["region"],
+    )
     for region in regions:
+        overdue.add_metric([region], float(overdue_places(region, now)))
         figures = delivery_figures(region)
         for state in _STATES:
             deliveries.add_metric([region, state], float(figures.counts.get(state, 0)))
         oldest = figures.oldest_due_at
         waiting.add_metric([region], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
-    yield from (deliveries, waiting)
+    yield from (deliveries, waiting, overdue)

@@ -30,6 +30,12 @@ urlpatterns = [
     path("api/v1/access/tokens/<str:token>/revoke", rights.TokenRevocationView.as_view()),
     path("api/v1/access/log", access_views.AccessLogView.as_view()),
     path("api/v1/access/reports", access_views.ReportsView.as_view()),
+    path("api/v1/access/reviews", access_views.ReviewsView.as_view()),
+    path("api/v1/access/reviews/<uuid:review_id>", access_views.ReviewView.as_view()),
+    path(
+        "api/v1/access/reviews/<uuid:review_id>/sign-off",
+        access_views.ReviewSignOffView.as_view(),
+    ),
     path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),
     path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
     path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),

@@ -39,6 +39,7 @@ class RegionRouter:
             "evidence_anchors",
             "evidence_copies",
             "evidence_pruning",
+            "evidence_reviews",
         }
     )
     keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring", "keyring_holds"})

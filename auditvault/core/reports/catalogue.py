@@ -46,10 +46,12 @@ class ReportName(StrEnum):
     LEAVERS = "leavers"
     CONFLICTING_RIGHTS = "conflicting_rights"
     EXPIRED_RIGHTS = "expired_rights"
+    GRANTS = "grants"
     LOOKS = "looks"
     BREAK_GLASS = "break_glass"
     DENIALS = "denials"
     EVIDENCE_ACTS = "evidence_acts"
+    REVIEWS = "reviews"
     SUBJECT_LOOKS = "subject_looks"
 
 
@@ -120,6 +122,7 @@ CATALOGUE: dict[ReportName, Rule] = {
             "given_by",
             "case",
             "blocked_by",
+            "live_grants",
         ),
         logs=("admin",),
     ),
@@ -147,6 +150,28 @@ CATALOGUE: dict[ReportName, Rule] = {
     ),
     ReportName.EXPIRED_RIGHTS: Rule(
         acts=_RIGHTS, columns=(*_HOLDER, "region", "role", "through", "expired_at")
+    ),
+    ReportName.GRANTS: Rule(
+        acts=_RECORDS,
+        days=90,
+        columns=(
+            "grant",
+            "actor",
+            "username",
+            "case",
+            "purpose_codes",
+            "scope",
+            "approver",
+            "approver_username",
+            "starts_at",
+            "expires_at",
+            "revoked_at",
+            "revoked_by",
+            "live",
+            "contents_seen",
+        ),
+        filters=_PERIOD | {"actor", "case"},
+        logs=("admin",),
     ),
     ReportName.LOOKS: Rule(
         acts=_RECORDS,
@@ -191,6 +216,22 @@ CATALOGUE: dict[ReportName, Rule] = {
         columns=("recorded_at", "actor", "username", "action", "outcome", "what", "record"),
         filters=_PERIOD | {"actor"},
         logs=("access",),
+    ),
+    ReportName.REVIEWS: Rule(
+        acts=_RIGHTS,
+        columns=(
+            "quarter",
+            "state",
+            "due_at",
+            "opened_at",
+            "signed_at",
+            "signed_by",
+            "lines",
+            "to_remove",
+            "still_held",
+            "list_sha256",
+        ),
+        logs=("admin",),
     ),
     ReportName.SUBJECT_LOOKS: Rule(
         acts=(Act.REPORT_TO_SUBJECT,),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from auditvault.access.events.selectors import last_acts
+from auditvault.access.grants.store import page
 from auditvault.access.holdings import OPERATOR, Given, Holding, holdings, rights_given
 from auditvault.core.policy.roles import Act
 from auditvault.core.policy.separation import broken_rules
 from auditvault.core.reports.catalogue import DORMANT_DAYS
 from auditvault.core.reports.form import Row
 from auditvault.core.tlog.canonical import JsonValue
-from auditvault.evidence.reports.sources import Made, Sources, instant
+from auditvault.evidence.reports.sources import MAX_RECORDS, Made, Sources, instant
 
 CONTENT = {Act.RESOLVE_FULL: "full", Act.RESOLVE_REDACTED: "redacted"}
 """Act -> what of content it shows; the first that a role allows counts."""
@@ -35,13 +36,31 @@ _RECORDED = frozenset(
 def content_access(sources: Sources) -> Made:
     """Whoever can see content of the place now, and by what."""
     found = holdings(sources.staff, sources.tenant_id)
-    return list(content_rows(found, rights_given(sources.records), sources.region, sources.now)), {}
+    live: dict[str, list[JsonValue]] = defaultdict(list)
+    for each in page(
+        sources.records, human=None, live_at=sources.now, before=None, limit=MAX_RECORDS
+    ):
+        ends = instant(each.grant.expires_at.astimezone(UTC))
+        live[str(each.grant.human)].append(
+            {"case": each.grant.case, "expires_at": ends, "approver": each.approver}
+        )
+    given = rights_given(sources.records)
+    rows: list[Row] = [
+        {
+            **row,
+            "live_grants": live.get(str(row["human"]), [])
+            if row["representation"] == "full"
+            else [],
+        }
+        for row in content_rows(found, given, sources.region, sources.now)
+    ]
+    return rows, {}
 
 
 def content_rows(
     found: list[Holding], given: dict[tuple[str, str], Given], region: str, now: datetime
 ) -> Iterator[Row]:
-    """The rows of `content_access`, in the order of the holdings."""
+    """Rights that show content of the place, in the order of the holdings."""
     acts = _acts_by_holder(found, now)
     for each in found:
         seen = next((CONTENT[act] for act in CONTENT if act in each.acts), None)

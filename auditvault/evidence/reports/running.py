@@ -46,6 +46,8 @@ from auditvault.core.reports.catalogue import (
 )
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.evidence.reports import records, rights
+from auditvault.evidence.reports.grants import grants
+from auditvault.evidence.reports.reviewed import reviewed
 from auditvault.evidence.reports.sources import Made, Report, Sources
 from auditvault.evidence.reports.subject import subject_looks
 from auditvault.ledger.admin.services import OPERATOR, admin_log
@@ -65,9 +67,11 @@ _REPORTS: dict[ReportName, Report] = {
     ReportName.LEAVERS: rights.leavers,
     ReportName.CONFLICTING_RIGHTS: rights.conflicting_rights,
     ReportName.EXPIRED_RIGHTS: rights.expired_rights,
+    ReportName.GRANTS: grants,
     ReportName.LOOKS: records.looks,
     ReportName.BREAK_GLASS: records.break_glass,
     ReportName.DENIALS: records.denials,
+    ReportName.REVIEWS: reviewed,
 }
 
 

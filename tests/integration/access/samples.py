@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from auditvault.core.policy.roles import Role
@@ -29,6 +30,7 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "user": ("user", "nobody-at-all"),
     "person": ("person", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11"),
     "token": ("token_id", "0123456789ab"),
+    "review_id": ("review_id", "01a20b04-4699-7f93-8be8-716ef9b10def"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -74,11 +76,19 @@ WORDS = frozenset(
         "cursor",
         # Of a report: its name, its filters, and why staff are named in it.
         "filters", "format", "staff_names",
+        # Of a review.
+        "quarter", "list_sha256", "decisions", "line", "decision",
     }
 )  # fmt: skip
+# A review of nobody's rights.
+NO_LINES = b'{"lines":[]}'
 # A body that is complete, where `{}` is not.
 BODIES: dict[str, Any] = {
     "/api/v1/access/tokens/mine": {"roles": ["viewer"]},
+    "/api/v1/access/reviews/{review_id}/sign-off": {
+        "list_sha256": sha256(NO_LINES).hexdigest(),
+        "decisions": [],
+    },
     "/api/v1/resolve": {"content_hash": "sha256:" + "0" * 64, "purpose": PURPOSE},
     "/api/v1/access/people/{person}/roles": {"role": "viewer", "case": "INC-1"},
     "/api/v1/access/tokens/{token}/rotate": {"overlap_seconds": 60},
@@ -102,6 +112,7 @@ class World:
     user: str
     person: str
     token_id: str
+    review_id: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -112,6 +123,7 @@ class World:
             self.user,
             self.person,
             self.token_id,
+            self.review_id,
             self.tenant.slug,
             str(self.tenant.tenant_id),
             self.said,
@@ -136,6 +148,11 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
             " AND o.role = 'input_messages') FROM ledger_log l WHERE log_id = %s",
             (log_id,),
         ).fetchone()
+        review_id = uuid.uuid4()
+        connection.execute(
+            "INSERT INTO access_review VALUES (%s, %s, '2025-Q4', now(), %s, 'user:made', %s, %s)",
+            (tenant.tenant_id, review_id, uuid.uuid4(), NO_LINES, sha256(NO_LINES).digest()),
+        )
     return World(
         tenant=tenant,
         trace_id=span.trace_id.hex(),
@@ -146,6 +163,7 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         user=user,
         person=str(make_person(tenant, "viewer").user.public_id),
         token_id=tenant.token("ingest", "platform").split("_")[1],
+        review_id=str(review_id),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from auditvault.core.policy.roles import ALLOWED, Role
 from tests.integration.access.operations import operations
-from tests.integration.access.samples import ask, body_of, make_world, nobodys, values_of
+from tests.integration.access.samples import able, ask, body_of, make_world, nobodys, values_of
 from tests.integration.ledger.superuser import count, superuser
 
 _made = []
@@ -153,7 +153,7 @@ def test_a_bad_body_is_refused_and_not_repeated(client, world, bad):
         path = operation.path.format(**values_of(operation, world))
         answer = client.generic(
             operation.method, path, data, content_type=content_type,
-            headers=world.tenant.headers(role.value),
+            headers=able(world.tenant, operation, role),
         )  # fmt: skip
         problem_of(answer)
         seen[operation.name] = answer.status_code
@@ -176,7 +176,7 @@ def test_an_unknown_member_is_refused_wherever_it_stands(client, world):
                 client,
                 operation,
                 values_of(operation, world),
-                world.tenant.headers(role.value),
+                able(world.tenant, operation, role),
                 body,
             )
             if answer.status_code != 400 or "unknown_member" not in answer.content.decode():

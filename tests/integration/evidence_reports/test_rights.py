@@ -203,3 +203,52 @@ def test_no_right_on_another_tenant_is_reported(report, account, other_tenant, n
 @pytest.mark.parametrize("role", ["auditor", "examiner", "security_admin"])
 def test_who_audits_and_who_gives_roles_may_see_who_has_rights(report, role):
     assert report("leavers", role=role) == []
+
+
+def test_live_grants_are_listed_where_they_let_somebody_see_content(tenant, report, client):
+    from tests.staff import live_grant, make_person
+
+    investigator, officer = (
+        make_person(tenant, "investigator"),
+        make_person(tenant, "privacy_officer"),
+    )
+    engineer = make_person(tenant, "engineer")
+    live_grant(investigator, officer, case="INC-7")
+
+    found = {row["actor"]: row["live_grants"] for row in report("content_access")}
+
+    ((grant,), nothing) = found[actor_of(investigator.user)], found[actor_of(engineer.user)]
+    assert (grant["case"], grant["approver"], nothing) == ("INC-7", actor_of(officer.user), [])
+
+
+def test_grants_are_listed_with_who_gave_them_and_what_was_seen(tenant, report, client):
+    from auditvault.access.grants.services import revoke
+    from tests.integration.ingest.sending import chat, record
+    from tests.integration.vault.looking import resolve
+    from tests.staff import live_grant, make_person
+
+    record(client, tenant, chat("a secret"))
+    resolve(client, tenant, "a secret")
+    investigator, officer = (
+        make_person(tenant, "investigator"),
+        make_person(tenant, "privacy_officer"),
+    )
+    grant_id = live_grant(investigator, officer, case="INC-7")
+    revoke(
+        credential=officer.signed_in(),
+        region="eu",
+        grant_id=grant_id,
+        now=datetime.now(UTC),
+    )
+
+    one, other = report("grants")
+
+    assert (one["grant"], one["case"], one["live"]) == (str(grant_id), "INC-7", False)
+    assert (one["username"], one["approver_username"]) == (
+        investigator.user.username,
+        officer.user.username,
+    )
+    assert one["revoked_by"] == actor_of(officer.user)
+    assert {"recorded_from", "recorded_before"} <= set(one["scope"])
+    assert (other["case"], other["contents_seen"], other["live"]) == ("INC-1", 1, True)
+    assert [row["case"] for row in report("grants", filters={"case": "INC-7"})] == ["INC-7"]

@@ -104,6 +104,15 @@ def _fill_by_hand(cluster, tenant_id):
             ),
         )
         _fill_grants(connection, tenant_id)
+        review = (tenant_id, uuid4())
+        connection.execute(
+            "INSERT INTO access_review VALUES (%s, %s, '2026-Q4', now(), %s, 'user:made', '{}', sha256('{}'))",
+            (*review, uuid4()),
+        )
+        connection.execute(
+            "INSERT INTO access_review_sign_off VALUES (%s, %s, now(), %s, 'user:made', '{}', %s)",
+            (*review, uuid4(), uuid4()),
+        )
         connection.execute(
             "INSERT INTO lookup_use VALUES (%s, 'token:made', now(), 1, false)", (tenant_id,)
         )

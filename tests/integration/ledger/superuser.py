@@ -35,6 +35,8 @@ TENANT_TABLES = (
     "payload_policy",
     "lookup_use",
     "access_approval",
+    "access_review",
+    "access_review_sign_off",
     "access_alert",
     "access_alert_delivery",
     "access_window",
