@@ -3,6 +3,7 @@
 One lookup, and what a crash leaves behind:
 
 1. It is counted and granted, in one transaction.         Crash after: a lookup that was counted and did not happen.
+   The count alone does not wait for the disk: a crash of PostgreSQL forgets those of its last moments.
 2. Or it is refused; the first refusal of a window is recorded in the same transaction.   Crash: both or neither.
 
 Later refusals of the window leave no record: who hammers cannot flood the access log.
@@ -63,6 +64,8 @@ def _take(credential: Credential, region: str, action: str, target: str, now: da
     """Seconds until lookups are possible again; 0 where this one is."""
     log = access_log(region, credential.tenant_id)
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        # The tenant's row is held until the commit: all of its lookups would wait for each other's disk.
+        connection.execute("SET LOCAL synchronous_commit = off")
         row = connection.execute(
             "SELECT is_granted, retry_after, is_first_refusal FROM auditvault_take_lookup(%s, %s, %s, %s)",
             (
@@ -74,6 +77,7 @@ def _take(credential: Credential, region: str, action: str, target: str, now: da
         ).fetchone()
         is_granted, retry_after, is_first_refusal = row or (False, 1, False)
         if is_first_refusal:
+            connection.execute("SET LOCAL synchronous_commit = on")
             act = Act(
                 actor=credential.actor,
                 actor_role=None,

@@ -17,9 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from auditvault.core.errors import AuditvaultError
-from tests.benchmarks import epochs, large_log, lookups, scrubbing, sealing, signing, tree
+from tests.benchmarks import access, epochs, large_log, lookups, scrubbing, sealing, signing, tree
 from tests.benchmarks.processes import cpu_seconds, machine_seconds
-from tests.benchmarks.report import TARGETS, Batch, Round, log_lines, machine, table, vault_lines
+from tests.benchmarks.report import (
+    TARGETS,
+    Batch,
+    Round,
+    access_lines,
+    log_lines,
+    machine,
+    table,
+    vault_lines,
+)
 from tests.benchmarks.senders import LoadError, Run, Senders, Sent
 from tests.benchmarks.service import BenchmarkError, Instance, Servers, private_instance
 
@@ -139,6 +148,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 "lookups": lookups.measure(),
                 "turns": epochs.measure(options.rounds),
             }
+        if options.part in ("access", "all"):
+            report["access"] = access.measure()
     return report
 
 
@@ -198,6 +209,8 @@ def main() -> int:
         print(log_lines(report["log"]), file=sys.stderr)
     if "vault" in report:
         print(vault_lines(report["vault"]), file=sys.stderr)
+    if "access" in report:
+        print(access_lines(report["access"]), file=sys.stderr)
     text = json.dumps(report, indent=1) + "\n"
     if options.json:
         options.json.write_text(text)
@@ -210,10 +223,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
         "--part",
-        choices=("all", "ingest", "log", "vault"),
+        choices=("all", "ingest", "log", "vault", "access"),
         default="all",
         help="ingest: spans beside a floor; log: chain and tree, proofs, what signing costs;"
-        " vault: sealing and opening beside the primitives, 100 MB, wrapping keys anew",
+        " vault: sealing and opening beside the primitives, 100 MB, wrapping keys anew;"
+        " access: looks at content by many at once, beside the same without their records",
     )
     parser.add_argument("--quick", action="store_true", help="one round of 2 s each")
     parser.add_argument("--seconds", type=float, help="length of a round (default: 5)")

@@ -148,6 +148,14 @@ def vault_lines(vault: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def access_lines(access: Mapping[str, Any]) -> str:
+    """The figures of looks at content that matter, in a line of text."""
+    return (
+        f"looks at content by {access['readers']} at once: {access['resolves_per_second']} a second"
+        f" (target {access['target_per_second']}), {access['ratio']} of those without a record"
+    )
+
+
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
 

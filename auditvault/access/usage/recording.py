@@ -14,6 +14,7 @@ from auditvault.access.events.services import Act, Also, record_act
 from auditvault.access.usage.services import (
     Counted,
     SubjectBudgetError,
+    caller_of,
     count_within,
     raise_standing_out,
     record_refusal,
@@ -44,11 +45,16 @@ def record_counted(
     def count(connection: psycopg.Connection[Any], record_id: UUID) -> None:
         if also is not None:
             also(connection, record_id)
-        counted.append(count_within(connection, credential=credential, subjects=subjects))
+        counted[:] = [count_within(connection, credential=credential, subjects=subjects)]
 
     try:
         record_id = record_act(
-            region=region, tenant_id=credential.tenant_id, act=act, now=now, also=count
+            region=region,
+            tenant_id=credential.tenant_id,
+            act=act,
+            now=now,
+            also=count,
+            locks=caller_of(credential),
         )
     except SubjectBudgetError as error:
         record_refusal(
