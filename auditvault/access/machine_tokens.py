@@ -129,9 +129,10 @@ def create_machine_token(
     now: datetime,
     description: str = "",
     person: User | None = None,
+    strong_until: datetime | None = None,
     maker: Maker = _OPERATOR,
 ) -> NewToken:
-    """Make a token; of a `person`, one that counts as them and never as proved by a second factor.
+    """Make a token; of a `person`, one that counts as them, and until `strong_until` as proved by a second factor.
 
     Raises:
         TokenRequestError, SeparationError, AccessDeniedError: it cannot be made as asked, or not by this maker.
@@ -149,6 +150,7 @@ def create_machine_token(
             now=now,
             description=description,
             human=HumanId(person.human_id) if person else None,
+            strong_until=strong_until if person else None,
         )
         _refuse_too_much(maker, draft.row)
         _record_all(draft.row, ENTRY_TYPE_CREATED, _details(maker, draft.row))

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from auditvault.access.credentials import Credential, HumanRequiredError
-from auditvault.access.models import Tenant
-from auditvault.access.tokens import create_token
+from auditvault.access.granting import Giver
+from auditvault.access.machine_tokens import Maker, create_machine_token
+from auditvault.access.models import User
+from auditvault.access.tokens import tenant_with_id
 
 STRONG_LASTS = timedelta(hours=12)
 
@@ -30,7 +33,7 @@ def create_own_token(
     Raises:
         HumanRequiredError: a token calls.
         SecondFactorRequiredError: the site lets nobody use one of the roles without a second factor.
-        TokenRequestError, SeparationError: as `create_token`.
+        TokenRequestError, SeparationError, or what a region's database raises: as `create_machine_token`.
     """
     human = credential.require_human()
     if not credential.is_session:
@@ -38,13 +41,19 @@ def create_own_token(
     if credential.strong_roles & set(roles):
         credential.require_strong(now)
     until = credential.strong_until
-    return create_token(
-        tenant_slug=Tenant.objects.get(tenant_id=credential.tenant_id).slug,
+    made = create_machine_token(
+        tenant=tenant_with_id(credential.tenant_id),
         regions=credential.regions,
         roles=roles,
         lifetime=lifetime,
         now=now,
         description=description,
-        human=human,
+        person=User.objects.get(public_id=UUID(credential.actor.removeprefix("user:"))),
         strong_until=min(until, now + STRONG_LASTS) if until else None,
+        maker=Maker(
+            giver=Giver(actor=credential.actor, human=human),
+            regions=frozenset(credential.regions),
+            held=credential.held,
+        ),
     )
+    return made.token

@@ -132,7 +132,7 @@ def test_the_api_lets_nobody_see_content_without_a_second_factor(
     )
 
     assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_required")
-    assert (looked.status_code, looked.json()["code"]) == (404, "content_not_found")
+    assert (looked.status_code, looked.json()["code"]) == (403, "grant_missing")
 
 
 def test_a_token_in_the_header_is_who_calls_whatever_the_session_says(auditor, tenant):
