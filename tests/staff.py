@@ -115,3 +115,14 @@ def cleared_person(tenant, *, regions=("eu",), case="INC-1"):
     for region in regions:
         live_grant(person, officer, case=case, region=region)
     return person
+
+
+def open_request(person, *, region="eu"):
+    """What a person asked for and nobody has decided about: an export. Its id."""
+    from auditvault.access.approvals.services import request
+    from auditvault.core.policy.approvals import Operation, Plan
+
+    plan = Plan(operation=Operation.BULK_EXPORT, tenant_id=person.tenant.tenant_id, region=region)
+    credential = person.signed_in(region=region)
+    asked = request(credential=credential, plan=plan, case="INC-1", now=datetime.now(UTC))
+    return str(asked.approval_id)

@@ -62,6 +62,8 @@ _STATUS = {
     "grant_missing": HTTPStatus.FORBIDDEN,
     "grant_scope_invalid": HTTPStatus.BAD_REQUEST,
     "redaction_not_found": HTTPStatus.NOT_FOUND,
+    "approval_not_yours": HTTPStatus.FORBIDDEN,
+    "operation_denied": HTTPStatus.FORBIDDEN,
     "approval_own": HTTPStatus.FORBIDDEN,
     "approval_missing": HTTPStatus.CONFLICT,
     "approval_not_open": HTTPStatus.CONFLICT,

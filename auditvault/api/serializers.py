@@ -68,7 +68,11 @@ class TraceSearchRequest(StrictSerializer):
 
     def names(self) -> dict[str, str]:
         """Kind -> name of whoever is looked for; the request must be valid."""
-        given: dict[str, Any] = self.validated_data
+        return self.names_in(self.validated_data)
+
+    @staticmethod
+    def names_in(given: dict[str, Any]) -> dict[str, str]:
+        """The same of validated members."""
         names = {kind: given[kind] for kind in PERSONAL if kind in given}
         if "identifier" in given:
             names[given["identifier"]["kind"]] = given["identifier"]["value"]

@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import path
 from scim2_models import ResourceType, Schema
 
-from auditvault.api import access_views, health, otlp, people, rights, tlog, views
+from auditvault.api import (
+    access_views,
+    approval_views,
+    grant_views,
+    health,
+    otlp,
+    people,
+    rights,
+    tlog,
+    views,
+)
 from auditvault.api.scim import views as scim
 
 urlpatterns = [
@@ -36,6 +46,19 @@ urlpatterns = [
         "api/v1/access/reviews/<uuid:review_id>/sign-off",
         access_views.ReviewSignOffView.as_view(),
     ),
+    path("api/v1/access/approvals", approval_views.ApprovalsView.as_view()),
+    path("api/v1/access/approvals/<uuid:approval_id>", approval_views.ApprovalView.as_view()),
+    path(
+        "api/v1/access/approvals/<uuid:approval_id>/approve", approval_views.ApproveView.as_view()
+    ),
+    path("api/v1/access/approvals/<uuid:approval_id>/refuse", approval_views.RefuseView.as_view()),
+    path(
+        "api/v1/access/approvals/<uuid:approval_id>/withdraw",
+        approval_views.WithdrawView.as_view(),
+    ),
+    path("api/v1/access/grants", grant_views.GrantsView.as_view()),
+    path("api/v1/access/grants/<uuid:grant_id>", grant_views.GrantView.as_view()),
+    path("api/v1/access/grants/<uuid:grant_id>/revoke", grant_views.RevokeView.as_view()),
     path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),
     path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
     path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),

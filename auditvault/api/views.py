@@ -61,15 +61,7 @@ class TraceSearchView(RegionView):
         found = find_headers(
             credential=self.credential,
             region=self.region,
-            query=Search(
-                started_from=given.get("started_from"),
-                started_before=given.get("started_before"),
-                trace_id=bytes.fromhex(given["trace_id"]) if "trace_id" in given else None,
-                equal={name: given[name] for name in _EQUAL if name in given},
-                min_total_tokens=given.get("min_total_tokens"),
-                limit=given["limit"],
-                cursor=given.get("cursor"),
-            ),
+            query=search_of(given),
             names=form.names(),
             now=datetime.now(UTC),
         )
@@ -303,6 +295,19 @@ class ConsistencyProofView(OneLogView):
                 connection, log, old_size=query["from"], new_size=query["to"]
             )
         return Response({"hashes": [value.hex() for value in proof]})
+
+
+def search_of(given: dict[str, Any]) -> Search:
+    """The search that validated members of a request ask for, without what names somebody."""
+    return Search(
+        started_from=given.get("started_from"),
+        started_before=given.get("started_before"),
+        trace_id=bytes.fromhex(given["trace_id"]) if "trace_id" in given else None,
+        equal={name: given[name] for name in _EQUAL if name in given},
+        min_total_tokens=given.get("min_total_tokens"),
+        limit=given["limit"],
+        cursor=given.get("cursor"),
+    )
 
 
 def query_of(form_class: type[forms.StrictSerializer], request: Request) -> dict[str, Any]:

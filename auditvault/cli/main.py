@@ -41,6 +41,7 @@ COMMANDS = {
     "look_limit": "set how many people one person may look at in a day",
     "receiver": "say who hears of a tenant's alerts; try it",
     "resolve": "show the content behind a hash; the look is recorded first",
+    "grant": "ask to see content of a case, let somebody, list what there is",
     "subject": "show, merge and split subjects; declare kinds of identifiers",
     "verify": "verify every log",
     "report": "say who may see content and who did, for auditors and the people concerned",

@@ -15,9 +15,16 @@ from auditvault.access.approvals.store import ApprovalNotFoundError, ApprovalRec
 from auditvault.access.credentials import Credential
 from auditvault.access.models import Tenant
 from auditvault.core.policy.access import AccessDeniedError
-from auditvault.core.policy.approvals import Plan
+from auditvault.core.policy.approvals import APPROVED_BY, Operation, Plan
+from auditvault.core.policy.roles import Act, acts_of_roles
 from auditvault.ledger.admin.services import OPERATOR
 from auditvault.ledger.scope import region_alias, tenant_scope
+
+
+class OperationDeniedError(AccessDeniedError):
+    """The caller may ask for other things, and not for this one."""
+
+    code = "operation_denied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +60,9 @@ def places_of(credential: Credential, region: str) -> Places:
 
 
 def place_of(credential: Credential, plan: Plan) -> None:
-    """Refuse a plan for a tenant or region that the caller has nothing to do with; raises AccessDeniedError."""
+    """Refuse a plan for a tenant or region of others; raises AccessDeniedError or OperationDeniedError."""
     if plan.tenant_id not in places_of(credential, plan.region).tenant_ids:
-        raise AccessDeniedError("You cannot ask for that for another tenant.")
+        raise OperationDeniedError("You cannot ask for that for another tenant.")
 
 
 def speaks_for_operator(tenant_id: UUID) -> bool:
@@ -64,3 +71,19 @@ def speaks_for_operator(tenant_id: UUID) -> bool:
     if named:
         return Tenant.objects.filter(tenant_id=tenant_id, slug=named).exists()
     return list(Tenant.objects.values_list("tenant_id", flat=True)[:2]) == [tenant_id]
+
+
+def check_visible(credential: Credential, record: ApprovalRecord) -> None:
+    """Raise ApprovalNotFoundError unless the caller asked for it, could decide about it, or is an auditor."""
+    if record.plan.operation in visible_operations(credential):
+        return
+    if credential.human is None or record.approval.requested_by != credential.human:
+        raise ApprovalNotFoundError("There is no such approval.")
+
+
+def visible_operations(credential: Credential) -> frozenset[Operation]:
+    """Operations of which the caller sees every approval."""
+    acts = acts_of_roles(credential.roles)
+    if Act.READ_ACCESS_LOG in acts:
+        return frozenset(Operation)
+    return frozenset(operation for operation, needed in APPROVED_BY.items() if needed in acts)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from auditvault.access.approvals.places import places_of
-from auditvault.access.approvals.store import ApprovalNotFoundError, ApprovalRecord, page
+from auditvault.access.approvals.places import check_visible, places_of, visible_operations
+from auditvault.access.approvals.store import ApprovalRecord, page
 from auditvault.access.credentials import Credential
 from auditvault.access.paging import id_of, page_cursor
-from auditvault.core.policy.approvals import APPROVED_BY, Operation, State
-from auditvault.core.policy.roles import Act, acts_of_roles
+from auditvault.core.policy.approvals import State
 from auditvault.ledger.scope import region_alias, tenant_scope
 
 MAX_PAGE = 200
@@ -29,10 +28,7 @@ class ApprovalPage:
 def approval(*, credential: Credential, region: str, approval_id: UUID) -> ApprovalRecord:
     """One approval; raises ApprovalNotFoundError, also where the caller may not see it."""
     record = places_of(credential, region).find(approval_id)
-    if record.plan.operation not in _visible(credential) and (
-        credential.human is None or record.approval.requested_by != credential.human
-    ):
-        raise ApprovalNotFoundError("There is no such approval.")
+    check_visible(credential, record)
     return record
 
 
@@ -57,7 +53,7 @@ def approvals(
         with tenant_scope(region_alias(region), tenant_id) as connection:
             found += page(
                 connection,
-                operations=_visible(credential),
+                operations=visible_operations(credential),
                 requested_by=credential.human,
                 states=states,
                 before=before,
@@ -69,11 +65,3 @@ def approvals(
         records=[record for record in shown if not only_open or record.is_open(now)],
         next_cursor=page_cursor(shown[-1].approval_id) if len(found) > limit else None,
     )
-
-
-def _visible(credential: Credential) -> frozenset[Operation]:
-    """Operations of which the caller sees every approval."""
-    acts = acts_of_roles(credential.roles)
-    if Act.READ_ACCESS_LOG in acts:
-        return frozenset(Operation)
-    return frozenset(operation for operation, needed in APPROVED_BY.items() if needed in acts)

@@ -16,7 +16,12 @@ from uuid import UUID
 
 import psycopg
 
-from auditvault.access.approvals.places import place_of, places_of
+from auditvault.access.approvals.places import (
+    OperationDeniedError,
+    check_visible,
+    place_of,
+    places_of,
+)
 from auditvault.access.approvals.store import ApprovalRecord, insert, locked, move_on, read
 from auditvault.access.credentials import Credential
 from auditvault.access.humans import human_of_actor
@@ -35,6 +40,7 @@ from auditvault.core.policy.approvals import (
 )
 from auditvault.core.policy.cases import check_case
 from auditvault.core.policy.roles import Act
+from auditvault.core.policy.separation import SeparationError
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.admin.services import admin_log, new_record_id, record_in
 from auditvault.ledger.logs import LogRef, log_within
@@ -183,6 +189,7 @@ def _decide(
     log = admin_log(region, tenant_id)
     with tenant_scope(region_alias(region), tenant_id) as connection:
         record = locked(connection, approval_id)
+        check_visible(credential, record)
         decided = decide(record)
         human = credential.require_human()
         move_on(connection, record, decided, human=human, actor=credential.actor, now=now)
@@ -194,17 +201,19 @@ def _decide(
 
 def _check_requests(credential: Credential, plan: Plan) -> None:
     """Raises AccessDeniedError, or SeparationError where each act that would do is in a conflict."""
-    refused: AccessDeniedError | None = None
+    conflict: SeparationError | None = None
     for act in Act:
         if act not in REQUESTED_BY[plan.operation]:
             continue
         try:
             credential.role_for(act)
-        except AccessDeniedError as error:
-            refused = error
+        except SeparationError as error:
+            conflict = error
+        except AccessDeniedError:
+            continue
         else:
             return
-    raise refused or AccessDeniedError("Nobody may ask for that.")
+    raise conflict or OperationDeniedError("None of your roles may ask for that.")
 
 
 def _acts_to_decide(credential: Credential, record: ApprovalRecord, human: HumanId) -> set[Act]:

@@ -54,9 +54,12 @@ def grants(
     cursor: str | None = None,
     limit: int = 50,
 ) -> GrantPage:
-    """A page of the grants that the caller may see; raises CursorError, HumanRequiredError."""
+    """A page of the grants that the caller may see; none for a machine. Raises CursorError."""
     _check_region(credential, region)
-    human = None if _sees_all(credential) else credential.require_human()
+    everybodys = _sees_all(credential)
+    if credential.human is None and not everybodys:
+        return GrantPage(records=[], next_cursor=None)
+    human = None if everybodys else credential.human
     before, limit = id_of(cursor), max(1, min(limit, MAX_PAGE))
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         found = store.page(

@@ -93,6 +93,12 @@ class PlanError(AuditvaultError):
     code: ClassVar[str] = "plan_invalid"
 
 
+class NotAskerError(AccessDeniedError):
+    """Somebody tried to take back what another had asked for."""
+
+    code: ClassVar[str] = "approval_not_yours"
+
+
 class OwnApprovalError(AuditvaultError):
     """Somebody tried to approve what they had asked for."""
 
@@ -128,17 +134,22 @@ class Plan:
     parameters: Mapping[str, JsonValue] = field(default_factory=dict)
     """Everything that decides what will happen; nothing personal."""
 
+    def members(self) -> dict[str, JsonValue]:
+        """Everything that the digest binds."""
+        return {
+            "v": PLAN_VERSION,
+            "operation": self.operation.value,
+            "tenant": str(self.tenant_id),
+            "region": self.region,
+            "parameters": dict(self.parameters),
+        }
+
     def body(self) -> bytes:
-        """The canonical bytes that are shown and stored; raises CanonicalFormError for parameters that have no form."""
-        return canonical_bytes(
-            {
-                "v": PLAN_VERSION,
-                "operation": self.operation.value,
-                "tenant": str(self.tenant_id),
-                "region": self.region,
-                "parameters": dict(self.parameters),
-            }
-        )
+        """Those in canonical form; raises PlanError for parameters that have none."""
+        try:
+            return canonical_bytes(self.members())
+        except CanonicalFormError as error:
+            raise PlanError(f"The parameters have no canonical form: {error.message}") from error
 
     def digest(self) -> bytes:
         """Return the 32 bytes that an approval binds; raises as `body`."""
@@ -202,7 +213,7 @@ class Approval:
     def withdraw(self, *, human: HumanId, now: datetime) -> Approval:
         """Return it withdrawn by who asked; raises AccessDeniedError or ApprovalNotOpenError."""
         if human != self.requested_by:
-            raise AccessDeniedError("Only who asked for it can withdraw it.")
+            raise NotAskerError("Only who asked for it can withdraw it.")
         self._check_open(now)
         return replace(self, state=State.WITHDRAWN)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -17,7 +18,7 @@ from tests.integration.access.operations import Operation
 from tests.integration.ingest.sending import chat, headers_of, protobuf_of, record
 from tests.integration.ledger.superuser import log_number, superuser
 from tests.integration.vault.looking import PURPOSE
-from tests.staff import make_person
+from tests.staff import live_grant, make_person, open_request
 
 # What refers to something of a tenant's, wherever it is named: in a path, a query or a body.
 # name -> (the attribute of `World` that has it, what has the same form and is nobody's)
@@ -31,6 +32,8 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "person": ("person", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11"),
     "token": ("token_id", "0123456789ab"),
     "review_id": ("review_id", "01a20b04-4699-7f93-8be8-716ef9b10def"),
+    "approval_id": ("approval_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "grant_id": ("grant_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -60,6 +63,7 @@ PLAIN: dict[str, Any] = {
     "after": "00000000-0000-0000-0000-000000000000",
     # A name among the caller's own tenant's: it leads to nobody else's.
     "own_role": "helper",
+    "open": "false",
 }
 # Members of bodies that refer to nothing: vocabularies, times, numbers, reasons in words.
 WORDS = frozenset(
@@ -78,10 +82,17 @@ WORDS = frozenset(
         "filters", "format", "staff_names",
         # Of a review.
         "quarter", "list_sha256", "decisions", "line", "decision",
+        # What is to be approved: looked at by a human, and covering nothing but what is the asker's tenant's.
+        "plan", "scope", "query", "codes", "traces", "records", "subjects", "recorded_from", "recorded_before",
     }
 )  # fmt: skip
 # A review of nobody's rights.
 NO_LINES = b'{"lines":[]}'
+# Of no tenant: whose it is stands in it.
+PLAN = (
+    '{"operation":"bulk_export","parameters":{},"region":"eu",'
+    '"tenant":"00000000-0000-0000-0000-00000000000a","v":"auditvault/plan/1"}'
+)
 # A body that is complete, where `{}` is not.
 BODIES: dict[str, Any] = {
     "/api/v1/access/tokens/mine": {"roles": ["viewer"]},
@@ -89,6 +100,8 @@ BODIES: dict[str, Any] = {
         "list_sha256": sha256(NO_LINES).hexdigest(),
         "decisions": [],
     },
+    "/api/v1/access/approvals": {"plan": PLAN, "case": "INC-1"},
+    "/api/v1/access/grants": {"case": "INC-1", "codes": ["INCIDENT"], "scope": {"query": {}}},
     "/api/v1/resolve": {"content_hash": "sha256:" + "0" * 64, "purpose": PURPOSE},
     "/api/v1/access/people/{person}/roles": {"role": "viewer", "case": "INC-1"},
     "/api/v1/access/tokens/{token}/rotate": {"overlap_seconds": 60},
@@ -113,6 +126,8 @@ class World:
     person: str
     token_id: str
     review_id: str
+    approval_id: str
+    grant_id: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -127,6 +142,8 @@ class World:
             self.tenant.slug,
             str(self.tenant.tenant_id),
             self.said,
+            self.approval_id,
+            self.grant_id,
         }
 
     @property
@@ -153,8 +170,11 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
             "INSERT INTO access_review VALUES (%s, %s, '2025-Q4', now(), %s, 'user:made', %s, %s)",
             (tenant.tenant_id, review_id, uuid.uuid4(), NO_LINES, sha256(NO_LINES).digest()),
         )
+    asker, officer = make_person(tenant, "investigator"), make_person(tenant, "privacy_officer")
     return World(
         tenant=tenant,
+        approval_id=open_request(asker),
+        grant_id=str(live_grant(asker, officer)),
         trace_id=span.trace_id.hex(),
         interaction_id=header["id"],
         log_id=log_id,
@@ -239,3 +259,12 @@ def able(tenant: Any, operation: Operation, role: Role) -> dict[str, str]:
             else make_person(tenant, role.value).headers(role.value)
         )
     return _people[asked]
+
+
+def owner(operation: Operation, roles: Sequence[Role]) -> Role:
+    """Of roles that may ask, one whose people see the tenant's own thing, and not only what they asked for."""
+    about_staff = operation.path.startswith("/api/v1/access/")
+    for role in (Role.AUDITOR, Role.PRIVACY_OFFICER) if about_staff else ():
+        if role in roles:
+            return role
+    return next(role for role in roles if role is not Role.INGEST)

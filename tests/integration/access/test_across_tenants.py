@@ -25,6 +25,7 @@ from tests.integration.access.samples import (
     make_world,
     nobodys,
     own,
+    owner,
     values_of,
 )
 from tests.integration.ledger.superuser import count, superuser
@@ -133,7 +134,9 @@ def test_the_owner_finds_them(client, theirs):
     """So that the test above compares what is there with what is not."""
     missed = {}
     for operation, place, (own_things, nobodys_things) in questions(theirs):
-        role = next(role for role in readers(operation) if role is not Role.INGEST)
+        if operation.path.endswith("/withdraw"):
+            continue  # for the one who asked alone
+        role = owner(operation, readers(operation))
         answers = [
             ask(client, operation, values, able(theirs.tenant, operation, role), body)
             for values, body in (own_things, nobodys_things)

@@ -1,0 +1,94 @@
+"""Reading approvals and grants: once it is recorded that somebody does, the first time of each window (ADR 26)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+
+from auditvault.access.approvals import selectors as approvals
+from auditvault.access.approvals.selectors import ApprovalPage
+from auditvault.access.approvals.store import ApprovalRecord
+from auditvault.access.credentials import Credential
+from auditvault.access.events.services import Act as RecordedAct
+from auditvault.access.grants import selectors as grants
+from auditvault.access.grants.selectors import GrantPage, GrantShown
+from auditvault.access.windows.services import Before, record_first
+
+
+def list_approvals(
+    *,
+    credential: Credential,
+    region: str,
+    now: datetime,
+    only_open: bool,
+    cursor: str | None,
+    limit: int,
+) -> ApprovalPage:
+    """As `approvals.selectors.approvals`; raises AccessNotRecordedError too."""
+    _record(credential, region, now)
+    return approvals.approvals(
+        credential=credential,
+        region=region,
+        now=now,
+        only_open=only_open,
+        cursor=cursor,
+        limit=limit,
+    )
+
+
+def show_approval(
+    *, credential: Credential, region: str, approval_id: UUID, now: datetime
+) -> ApprovalRecord:
+    """As `approvals.selectors.approval`; raises AccessNotRecordedError too."""
+    _record(credential, region, now)
+    return approvals.approval(credential=credential, region=region, approval_id=approval_id)
+
+
+def list_grants(
+    *,
+    credential: Credential,
+    region: str,
+    now: datetime,
+    only_live: bool,
+    cursor: str | None,
+    limit: int,
+) -> GrantPage:
+    """As `grants.selectors.grants`; raises AccessNotRecordedError too."""
+    _record(credential, region, now)
+    return grants.grants(
+        credential=credential,
+        region=region,
+        now=now,
+        only_live=only_live,
+        cursor=cursor,
+        limit=limit,
+    )
+
+
+def show_grant(*, credential: Credential, region: str, grant_id: UUID, now: datetime) -> GrantShown:
+    """As `grants.selectors.grant`; raises AccessNotRecordedError too."""
+    _record(credential, region, now)
+    return grants.grant(credential=credential, region=region, grant_id=grant_id)
+
+
+def _record(credential: Credential, region: str, now: datetime) -> None:
+    def reading(before: Before | None) -> RecordedAct:
+        return RecordedAct(
+            actor=credential.actor,
+            actor_role=None,
+            action="read_rights",
+            outcome="granted",
+            details=before.details() if before else {},
+        )
+
+    record_first(
+        region=region,
+        tenant_id=credential.tenant_id,
+        caller=credential.actor,
+        what="read_rights",
+        window_seconds=settings.READ_WINDOW_SECONDS,
+        act=reading,
+        now=now,
+    )
