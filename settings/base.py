@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "auditvault.evidence.copies",
     "auditvault.evidence.pruning",
     "auditvault.evidence.reviews",
+    "auditvault.privacy.holds",
     "auditvault.api",
     "auditvault.console",
     "auditvault.cli",

@@ -33,6 +33,7 @@ def _beat_schedule(regions: list[str]) -> dict[str, dict[str, Any]]:
         for name, task in {
             "tick": "auditvault.evidence.tasks.run_due_jobs",
             "alerts": "auditvault.access.alerts.tasks.deliver_alerts",
+            "holds": "auditvault.privacy.tasks.enforce_holds",
         }.items()
         for region in regions
     }
@@ -57,4 +58,4 @@ app.conf.update(
     beat_schedule=_beat_schedule(settings.REGIONS),
     beat_schedule_filename=str(settings.HOME / "beat-schedule"),
 )
-app.autodiscover_tasks(["auditvault.evidence", "auditvault.access.alerts"])
+app.autodiscover_tasks(["auditvault.evidence", "auditvault.access.alerts", "auditvault.privacy"])

@@ -40,6 +40,7 @@ class RegionRouter:
             "evidence_copies",
             "evidence_pruning",
             "evidence_reviews",
+            "privacy_holds",
         }
     )
     keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring", "keyring_holds"})

@@ -3,14 +3,18 @@
 Order, and what a crash leaves behind; each step is one transaction, or a batch of such:
 
 1. Keyring: a hold refuses; else no further key is made.      Crash: a note. Nothing is hidden; asked again, it goes on.
-2. Region: writers of the tenant are waited for; subjects     Crash: nobody reads anything of them; the next run, of
-   are `erasing`, the names that lead to them are gone.       whatever erasure, goes on.
+2. Region: writers of the tenant are waited for; a hold       Crash: nobody reads anything of them; the next run, of
+   refuses; subjects are `erasing`, the names that lead       whatever erasure, goes on.
+   to them are gone.
 3. The record is in the erasure ledger, durable.              Crash: the same. The heads do not have the record, and the
                                                               region knows whose it is.
 4. Keyring: every version of their keys is gone.              Crash: ciphertext that nobody opens.
 5. Region: objects, tags, aliases, links to records are       Crash: less ciphertext.
    gone, in batches.
 6. Region: subjects are `erased`, the head is the record.     Crash: it is done.
+
+Where a hold refuses in step 2, the note of step 1 is taken back. Crash before that: no further key is made for subjects
+whose erasure is refused, until it is asked for again.
 
 Each step may be taken again. The id of an erasure follows from its request and its subjects, so whoever asks again
 goes on with it, and one that was done is found. One erasure at a time in a region, and what was left unfinished comes
@@ -19,7 +23,7 @@ first: so the records of the ledger are carried out in their order, and a head s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,6 +54,8 @@ from auditvault.vault.keyring.services import opened_keyring
 
 BATCH = 10_000
 """Objects in one transaction."""
+HELD = "AVH01"
+"""What the region's database refuses with where a hold is in the way; the message's detail names the holds."""
 
 
 class ErasureRefusedError(AuditvaultError):
@@ -63,10 +69,10 @@ class KeysHeldError(AuditvaultError):
 
     code = "keys_held"
 
-    def __init__(self, references: Collection[UUID]) -> None:
+    def __init__(self, references: Iterable[UUID]) -> None:
         """`references` are those of the holds."""
         self.references = frozenset(references)
-        named = ", ".join(sorted(map(str, references)))
+        named = ", ".join(sorted(map(str, self.references)))
         super().__init__(f"Holds are in the way: {named}. Release them first.")
 
 
@@ -245,15 +251,31 @@ def bar_keys(hands: Hands, erasure: Erasure) -> list[DestroyedKey]:
 
 
 def hide(hands: Hands, erasure: Erasure, counts: Counts) -> int | None:
-    """Step 2: nobody reads anything of them; the index of the erasure's record where it was done before."""
-    row = hands.vault.execute(
-        "SELECT * FROM vault_begin_erasure(%s, %s, %s, %s)", erasure
-    ).fetchone()
+    """Step 2: nobody reads anything of them; the index of the erasure's record where it was done before.
+
+    Raises KeysHeldError where the region knows of a hold; then the note of step 1 is taken back.
+    """
+    try:
+        row = hands.vault.execute(
+            "SELECT * FROM vault_begin_erasure(%s, %s, %s, %s)", erasure
+        ).fetchone()
+    except psycopg.DatabaseError as error:
+        if error.sqlstate != HELD:
+            raise
+        _abandon(hands, erasure)
+        raise KeysHeldError(map(UUID, (error.diag.message_detail or "").split(","))) from None
     subjects, identifiers, done = row or (0, 0, None)
     counts.subjects += subjects
     counts.identifiers += identifiers
     index: int | None = done
     return index
+
+
+def _abandon(hands: Hands, erasure: Erasure) -> None:
+    hands.keys.execute(
+        "SELECT keyring_abandon_destruction(%s, %s, %s)",
+        (erasure.tenant_id, erasure.subject_ids, erasure.erasure_id),
+    )
 
 
 def _write_record(

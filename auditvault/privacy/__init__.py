@@ -1,0 +1,1 @@
+"""Workflows about people's data: legal holds, requests, retention."""

@@ -1,0 +1,1 @@
+"""Legal holds of a region: placed at once, released by two."""

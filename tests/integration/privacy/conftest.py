@@ -1,0 +1,14 @@
+"""A person with records, and two people who may hold them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.ledger.conftest import connect  # noqa: F401  # connections as each database role
+from tests.integration.privacy.holding import Lawyers
+from tests.integration.vault.conftest import anna, cut_off  # noqa: F401
+
+
+@pytest.fixture
+def lawyers(service, tenant):
+    return Lawyers(tenant)
