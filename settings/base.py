@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "auditvault.evidence.pruning",
     "auditvault.evidence.reviews",
     "auditvault.privacy.holds",
+    "auditvault.privacy.requests",
     "auditvault.api",
     "auditvault.console",
     "auditvault.cli",

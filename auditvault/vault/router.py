@@ -41,6 +41,7 @@ class RegionRouter:
             "evidence_pruning",
             "evidence_reviews",
             "privacy_holds",
+            "privacy_requests",
         }
     )
     keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring", "keyring_holds"})

@@ -17,7 +17,6 @@ from typing import ClassVar, NamedTuple
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.approvals import HumanId, OwnApprovalError
-from auditvault.core.policy.regimes import Clocks
 from auditvault.core.policy.roles import AccessDeniedError, Act
 
 MANIFEST_DIGEST_SIZE = 32
@@ -223,17 +222,22 @@ class Request:
             if edge.source is self.state and self.kind in edge.kinds and not self._is_barred(edge):
                 yield edge
 
-    def extend(self, by: By, *, clocks: Clocks, now: datetime) -> Request:
+    def extend(
+        self, by: By, *, due_at: datetime, extended_due_at: datetime | None, now: datetime
+    ) -> Request:
         """Return it extended; whoever asked is told with the reasons, and before the first limit has passed.
+
+        `due_at` is the first instant that is too late without an extension, the other one with it: None where the law
+        knows none (`regimes.Clocks`).
 
         Raises ExtensionRefusedError, AccessDeniedError.
         """
         self._check_allowed(_PREPARE, by)
-        if self.is_extended or self.state in CLOSED_STATES or clocks.extended_by is None:
+        if self.is_extended or self.state in CLOSED_STATES or extended_due_at is None:
             raise ExtensionRefusedError(
                 "It is extended or closed already, or the law knows no extension."
             )
-        if now >= clocks.due_at(is_extended=False):
+        if now >= due_at:
             raise ExtensionRefusedError("The time for saying that it takes longer is over.")
         hands = self.hands | ({by.human} if by.human is not None else set())
         return replace(self, is_extended=True, hands=hands)

@@ -15,7 +15,7 @@ from auditvault.core.tlog.cosignature import CosignatureSigner
 from tests.integration.ingest.sending import chat, headers_of, record
 from tests.integration.ledger.rotation import Rig, own_region
 from tests.integration.ledger.superuser import log_number, superuser
-from tests.integration.privacy.filling import fill_holds
+from tests.integration.privacy.filling import fill_holds, fill_requests
 
 _made = []
 
@@ -133,6 +133,7 @@ def _fill_by_hand(cluster, tenant_id):
             (tenant_id,),
         )
         fill_holds(connection, tenant_id)
+        fill_requests(connection, tenant_id)
         number = log_number(connection, tenant_id, "interactions")
         connection.execute(
             "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",

@@ -6,9 +6,15 @@ import pytest
 
 from tests.integration.ledger.conftest import connect  # noqa: F401  # connections as each database role
 from tests.integration.privacy.holding import Lawyers
+from tests.integration.privacy.requesting import Desk
 from tests.integration.vault.conftest import anna, cut_off  # noqa: F401
 
 
 @pytest.fixture
 def lawyers(service, tenant):
     return Lawyers(tenant)
+
+
+@pytest.fixture
+def desk(service, tenant):
+    return Desk(tenant)

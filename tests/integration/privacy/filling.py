@@ -20,3 +20,22 @@ def fill_holds(connection: Any, tenant_id: UUID) -> None:
     connection.execute(
         "INSERT INTO legal_case_record VALUES (%s, 'CASE-1', %s)", (tenant_id, uuid4())
     )
+
+
+def fill_requests(connection: Any, tenant_id: UUID) -> None:
+    """A request that has come in."""
+    request_id = uuid4()
+    connection.execute(
+        "INSERT INTO privacy_request VALUES (%(tenant)s, %(id)s, 'access', 'gdpr', '1', now(), NULL, now(), NULL,"
+        " now(), NULL, NULL, 'received', 0, ARRAY[%(id)s::uuid], false, NULL, NULL, NULL, false, false)",
+        {"tenant": tenant_id, "id": request_id},
+    )
+    connection.execute(
+        "INSERT INTO privacy_request_tag VALUES (%s, %s, 'user', %s, 1)",
+        (tenant_id, request_id, bytes(32)),
+    )
+    connection.execute(
+        "INSERT INTO privacy_request_step VALUES"
+        " (%s, %s, 0, 'receive', NULL, 'received', 'user:x', %s, now())",
+        (tenant_id, request_id, uuid4()),
+    )

@@ -309,24 +309,26 @@ def test_on_no_walk_a_rule_is_broken(kind, moves, random):
 
 
 def limits(law=GDPR, received_at=datetime(2026, 6, 1, tzinfo=UTC)):
-    return clocks(law, received_at=received_at, zone=UTC, holidays=frozenset())
+    found = clocks(law, received_at=received_at, zone=UTC, holidays=frozenset())
+    extended = found.due_at(is_extended=True) if found.extended_by else None
+    return {"due_at": found.due_at(is_extended=False), "extended_due_at": extended}
 
 
 def test_it_is_extended_once_and_before_the_first_limit():
-    request, due = receive(Kind.ACCESS, ONE), limits().due_at(is_extended=False)
-    extended = request.extend(TWO, clocks=limits(), now=datetime(2026, 6, 20, tzinfo=UTC))
+    request, due = receive(Kind.ACCESS, ONE), limits()["due_at"]
+    extended = request.extend(TWO, **limits(), now=datetime(2026, 6, 20, tzinfo=UTC))
     assert extended.is_extended
     assert extended.hands == {PREPARER, OFFICER}
     for refused, now in ((extended, due.replace(day=1)), (request, due)):
         with pytest.raises(ExtensionRefusedError):
-            refused.extend(ONE, clocks=limits(), now=now)
+            refused.extend(ONE, **limits(), now=now)
 
 
 def test_what_is_closed_or_under_a_law_without_extension_is_not_extended():
     now = datetime(2026, 6, 2, tzinfo=UTC)
     with pytest.raises(ExtensionRefusedError):
-        receive(Kind.ACCESS, ONE).extend(ONE, clocks=limits(LGPD), now=now)
+        receive(Kind.ACCESS, ONE).extend(ONE, **limits(LGPD), now=now)
     with pytest.raises(ExtensionRefusedError):
-        at(State.CLOSED).extend(ONE, clocks=limits(), now=now)
+        at(State.CLOSED).extend(ONE, **limits(), now=now)
     with pytest.raises(AccessDeniedError):
-        receive(Kind.ACCESS, ONE).extend(SERVICE, clocks=limits(), now=now)
+        receive(Kind.ACCESS, ONE).extend(SERVICE, **limits(), now=now)

@@ -1,0 +1,71 @@
+"""Tables of requests. Schema, constraints and functions stand in `sql/`."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class PrivacyRequest(models.Model):
+    """Where a request is; moved by a function alone."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "request_id")
+    tenant_id = models.UUIDField()
+    request_id = models.UUIDField()
+    kind = models.TextField()
+    regime = models.TextField()
+    regime_version = models.TextField()
+    received_at = models.DateTimeField()
+    acknowledge_by = models.DateField(null=True)
+    answer_by = models.DateField()
+    extended_by = models.DateField(null=True)
+    due_at = models.DateTimeField()
+    extended_due_at = models.DateTimeField(null=True)
+    words_object = models.UUIDField(null=True)
+    state = models.TextField()
+    step = models.IntegerField()
+    hands = ArrayField(models.UUIDField())
+    is_identified = models.BooleanField()
+    manifest = models.BinaryField(null=True)
+    approved_manifest = models.BinaryField(null=True)
+    approved_by = models.UUIDField(null=True)
+    has_begun = models.BooleanField()
+    is_extended = models.BooleanField()
+
+    class Meta:
+        managed = False
+        db_table = "privacy_request"
+
+
+class PrivacyRequestTag(models.Model):
+    """A keyed tag of what names the person."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "request_id", "kind", "tag")
+    tenant_id = models.UUIDField()
+    request_id = models.UUIDField()
+    kind = models.TextField()
+    tag = models.BinaryField()
+    normalisation = models.SmallIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "privacy_request_tag"
+
+
+class PrivacyRequestStep(models.Model):
+    """One step of the timeline."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "request_id", "step")
+    tenant_id = models.UUIDField()
+    request_id = models.UUIDField()
+    step = models.IntegerField()
+    action = models.TextField()
+    from_state = models.TextField(null=True)  # noqa: DJ001  # NULL is "none"
+    to_state = models.TextField()
+    actor = models.TextField()
+    record_id = models.UUIDField()
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "privacy_request_step"
