@@ -19,9 +19,9 @@ from django.db import DatabaseError
 
 from auditvault.access.credentials import Credential
 from auditvault.access.events.services import (
-    AccessNotRecordedError,
     Act,
     access_log,
+    not_recorded,
     record_within,
 )
 from auditvault.core.errors import AuditvaultError
@@ -50,9 +50,7 @@ def take_lookup(
     try:
         retry_after = _take(credential, region, action, target, now)
     except (DatabaseError, psycopg.Error) as error:
-        raise AccessNotRecordedError(
-            "The access log cannot be written, so nothing was shown. Try again later."
-        ) from error
+        raise not_recorded(region=region, tenant_id=credential.tenant_id, now=now) from error
     if retry_after:
         raise LookupsLimitedError(
             f"Too many lookups. Try again in {retry_after} seconds.",

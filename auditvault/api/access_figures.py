@@ -1,4 +1,4 @@
-"""Figures about alerts on their way, and about access reviews that nobody has signed."""
+"""Figures about alerts on their way, access reviews that nobody has signed, and looks refused for want of the log."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from datetime import datetime
 from prometheus_client.core import GaugeMetricFamily
 
 from auditvault.access.alerts.selectors import delivery_figures
+from auditvault.access.events.refused import REFUSED
+from auditvault.access.outages import settle
 from auditvault.evidence.reviews.selectors import overdue_places
 
 _STATES = ("due", "delivered", "given_up")
 
 
 def access_figures(regions: Iterable[str], now: datetime) -> Iterator[GaugeMetricFamily]:
-    """Gauges for each region."""
+    """Gauges for each region. Looking at them records an outage of this process's that is over."""
     deliveries = GaugeMetricFamily(
         "auditvault_alert_deliveries",
         "Deliveries of alerts by how they stand: due, delivered, given_up.",
@@ -30,6 +32,11 @@ def access_figures(regions: Iterable[str], now: datetime) -> Iterator[GaugeMetri
         "Tenants whose last access review that is due was not signed off.",
         labels=["region"],
     )
+    refused = GaugeMetricFamily(
+        "auditvault_refused_looks",
+        "Looks that this process has refused because the access log could not be written.",
+        labels=["region"],
+    )
     for region in regions:
         overdue.add_metric([region], float(overdue_places(region, now)))
         figures = delivery_figures(region)
@@ -37,4 +44,6 @@ def access_figures(regions: Iterable[str], now: datetime) -> Iterator[GaugeMetri
             deliveries.add_metric([region, state], float(figures.counts.get(state, 0)))
         oldest = figures.oldest_due_at
         waiting.add_metric([region], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
-    yield from (deliveries, waiting, overdue)
+        settle(region, now)
+        refused.add_metric([region], float(REFUSED.total(region)))
+    yield from (deliveries, waiting, overdue, refused)

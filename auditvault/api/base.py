@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+import psycopg
+from django.db import DatabaseError
 from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -17,6 +19,7 @@ from rest_framework.views import APIView
 from auditvault.access.admission import admit, record_refusal
 from auditvault.access.credentials import Credential
 from auditvault.access.demands import Demand
+from auditvault.access.events.refused import REFUSED
 from auditvault.api.authentication import (
     REGION_HEADER,
     TENANT_HEADER,
@@ -127,6 +130,16 @@ class RegionView(CallerView):
         """As of every caller's view; a region that is not the caller's is a refusal too."""
         super().initial(request, *args, **kwargs)
         region_for(self.credential, self.request)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """The answer to an error; a look that a database kept from happening is remembered, for the log."""
+        caller, region = getattr(self.request, "user", None), None
+        if isinstance(exc, (DatabaseError, psycopg.Error)) and caller is not None:
+            region = self.region_asked
+        if region is not None:
+            REFUSED.note(region=region, tenant_id=self.credential.tenant_id, now=datetime.now(UTC))
+        answer: Response = super().handle_exception(exc)
+        return answer
 
     @property
     def region(self) -> str:

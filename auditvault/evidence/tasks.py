@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
+from auditvault.access.outages import settle, settle_left_behind
 from auditvault.access.usage.services import forget_looks
 from auditvault.core.errors import AuditvaultError
 from auditvault.evidence.anchors.jobs import timestamp_jobs
@@ -131,6 +132,10 @@ def _forget_looks(region: str, _now: datetime) -> Detail:
     return {"forgotten": forget_looks(region)}
 
 
+def _record_outages(region: str, now: datetime) -> Detail:
+    return {"tenants": settle(region, now) + settle_left_behind(region, now)}
+
+
 def _finish_erasures(region: str, now: datetime) -> Detail:
     return {"finished": finish_unfinished(region=region, at=now)}
 
@@ -158,6 +163,7 @@ JOBS = [
     Job(name="finish_erasures", every=timedelta(minutes=1), run=_finish_erasures),
     Job(name="verify_erasures", every=timedelta(days=1), run=_verify_erasures),
     Job(name="make_partitions", every=timedelta(hours=12), run=_make_partitions),
+    Job(name="record_outages", every=timedelta(seconds=30), run=_record_outages),
     Job(name="forget_looks", every=timedelta(hours=12), run=_forget_looks),
     *key_jobs(),
     *timestamp_jobs(),

@@ -23,6 +23,7 @@ import psycopg
 from django.conf import settings
 from django.db import DatabaseError
 
+from auditvault.access.events.refused import REFUSED
 from auditvault.access.events.together import AbandonedError, Together, TooManyWaitingError
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.ids import instant_of, uuid7
@@ -58,6 +59,14 @@ class AccessNotRecordedError(AuditvaultError):
     code = "access_not_recorded"
 
 
+def not_recorded(*, region: str, tenant_id: UUID, now: datetime) -> AccessNotRecordedError:
+    """The error to raise where the log cannot be written; that a look was refused is remembered until it can."""
+    REFUSED.note(region=region, tenant_id=tenant_id, now=now)
+    return AccessNotRecordedError(
+        "The access log cannot be written, so nothing was shown. Try again later."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """What somebody is about to do, or was refused. `details` holds references and counts only, never content."""
@@ -87,13 +96,12 @@ def record_act(
     Raises:
         AccessNotRecordedError: it could not be written; the caller must not go on.
     """
+    at = instant_of(uuid7(now))
     try:
-        prepared = _prepare(region, tenant_id, act, instant_of(uuid7(now)), also, locks)
+        prepared = _prepare(region, tenant_id, act, at, also, locks)
         _queue(region, tenant_id).add(prepared)
     except (DatabaseError, psycopg.Error, TooManyWaitingError, AbandonedError) as error:
-        raise AccessNotRecordedError(
-            "The access log cannot be written, so nothing was shown. Try again later."
-        ) from error
+        raise not_recorded(region=region, tenant_id=tenant_id, now=at) from error
     return prepared.record_id
 
 

@@ -11,6 +11,7 @@ import psycopg
 
 from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act, Also, record_act
+from auditvault.access.outages import settle
 from auditvault.access.usage.services import (
     Counted,
     SubjectBudgetError,
@@ -66,6 +67,7 @@ def record_counted(
             now=now,
         )
         raise
+    settle(region, now)
     for each in counted:
         raise_standing_out(credential=credential, region=region, counted=each, now=now)
     return record_id

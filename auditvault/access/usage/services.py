@@ -24,9 +24,9 @@ from django.db import DatabaseError
 from auditvault.access.alerts.services import raise_within
 from auditvault.access.credentials import Credential
 from auditvault.access.events.services import (
-    AccessNotRecordedError,
     Act,
     access_log,
+    not_recorded,
     record_within,
 )
 from auditvault.core.errors import AuditvaultError
@@ -36,7 +36,6 @@ from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.scope import region_alias, tenant_scope
 
 _DAY_SECONDS = 24 * 3600
-_NOT_WRITTEN = "The access log cannot be written, so nothing was shown. Try again later."
 
 
 class SubjectBudgetError(AuditvaultError):
@@ -185,7 +184,7 @@ def count_miss(*, credential: Credential, region: str, action: str, now: datetim
         )
         raise
     except (DatabaseError, psycopg.Error) as error:
-        raise AccessNotRecordedError(_NOT_WRITTEN) from error
+        raise not_recorded(region=region, tenant_id=credential.tenant_id, now=now) from error
     raise_standing_out(credential=credential, region=region, counted=counted, now=now)
 
 
@@ -226,4 +225,4 @@ def _say_once(
                 details={"actor": credential.actor, **details},
             )
     except (DatabaseError, psycopg.Error) as error:
-        raise AccessNotRecordedError(_NOT_WRITTEN) from error
+        raise not_recorded(region=region, tenant_id=credential.tenant_id, now=now) from error

@@ -19,9 +19,9 @@ import psycopg
 from django.db import DatabaseError
 
 from auditvault.access.events.services import (
-    AccessNotRecordedError,
     Act,
     access_log,
+    not_recorded,
     record_within,
 )
 from auditvault.core.tlog.canonical import JsonValue
@@ -66,6 +66,4 @@ def record_first(
                 last = Before(*before) if None not in before else None
                 record_within(connection, log=log, act=act(last), now=now)
     except (DatabaseError, psycopg.Error) as error:
-        raise AccessNotRecordedError(
-            "The access log cannot be written, so nothing was shown. Try again later."
-        ) from error
+        raise not_recorded(region=region, tenant_id=tenant_id, now=now) from error
