@@ -6,9 +6,10 @@ that covers each object which is shown (docs/spec/grants.md). Redacted text take
 Everything that was asked for is recorded, refusals included; of refusals by the limit the first of a window. If the
 record cannot be written, nothing is opened and the caller learns why; what was not recorded did not happen.
 
-A lookup could be used to find out what is there, guess by guess. So lookups are limited, and whatever is not found is
-not found in the same way: never sent, another tenant's, another region's, erased, not covered by the grants. The same
-statements are issued, and nothing is opened. Who has no live grant at all for the case is told so, whatever the hash.
+A lookup could be used to find out what is there, guess by guess. So lookups are limited, people are counted, and
+whatever is not found is not found in the same way: never sent, another tenant's, another region's, erased, not covered
+by the grants. The same statements are issued, and nothing is opened. Who has no live grant at all for the case is told
+so, whatever the hash; and who has spent their budget, unless it is of somebody whom they looked at already.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from auditvault.access.events.services import record_act
 from auditvault.access.grants.coverage import coverage
 from auditvault.access.grants.store import insert_uses, live_grants
 from auditvault.access.limits import take_lookup
+from auditvault.access.usage.recording import record_counted
+from auditvault.access.usage.services import affordable
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.access import (
     AccessDeniedError,
@@ -146,6 +149,7 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
 
     Raises:
         LookupsLimitedError: too many lookups; the first refusal of a window is recorded.
+        SubjectBudgetError: too many people in a day; the first refusal of a day is recorded.
         AccessDeniedError, PurposeError, HumanRequiredError, SecondFactorRequiredError, GrantMissingError:
             refused, and the refusal recorded.
         AccessNotRecordedError: the access log could not be written.
@@ -243,14 +247,18 @@ def _find(
         covered = coverage(connection, allowed.grants)
         among = objects_by_tag(connection, tag, MAX_OBJECTS + 1, among=covered.among())
         is_anything = is_anything_under(connection, tag)
-    seen = []
-    for stored in among:
-        grant = covered.grant_of(stored, purpose=allowed.purpose, now=now)
-        if grant is not None:
-            seen.append(_Seen(stored=stored, grant=grant))
+        seen = []
+        for stored in among:
+            grant = covered.grant_of(stored, purpose=allowed.purpose, now=now)
+            if grant is not None:
+                seen.append(_Seen(stored=stored, grant=grant))
+        subjects = [one.stored.subject_id for one in seen]
+        within = affordable(connection, credential=credential, subjects=subjects)
+    # Where the budget is enough for none of them, counting says so.
+    shown = [one for one in seen if one.stored.subject_id in within] or seen
     return _Found(
-        seen=seen[:MAX_OBJECTS],
-        has_more=len(seen) > MAX_OBJECTS,
+        seen=shown[:MAX_OBJECTS],
+        has_more=len(seen) > min(len(shown), MAX_OBJECTS),
         is_outside=is_anything and not seen,
     )
 
@@ -289,7 +297,15 @@ def _record(
     def also(connection: psycopg.Connection[Any], record_id: UUID) -> None:
         _before_append(connection, credential, found, record_id, now)
 
-    return record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now, also=also)
+    return record_counted(
+        credential=credential,
+        region=region,
+        act=act,
+        subjects=[one.stored.subject_id for one in found.seen],
+        target={"target": target, "representation": look.representation},
+        now=now,
+        also=also,
+    )
 
 
 def _before_append(

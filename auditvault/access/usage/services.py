@@ -11,7 +11,7 @@ The caller's row of the day is locked from the count to the commit, so that proc
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -99,6 +99,20 @@ def count_within(
             budget=budget,
         )
     return Counted(used=used, budget=budget, looks=looks, misses=misses, history=tuple(history))
+
+
+def affordable(
+    connection: psycopg.Connection[Any], *, credential: Credential, subjects: Sequence[UUID]
+) -> set[UUID]:
+    """Which of the subjects, the first ones, what is left of the caller's budget is enough for; nothing is counted.
+
+    So that a content that many people have can be looked at in part. What others do meanwhile is `count_within`'s.
+    """
+    row = connection.execute(
+        "SELECT auditvault_affordable(%s, %s::uuid[], %s)",
+        (caller_of(credential), list(subjects), settings.SUBJECTS_PER_DAY),
+    ).fetchone()
+    return set(row[0]) if row else set()
 
 
 def record_refusal(

@@ -258,6 +258,8 @@ def _requests(trace):
         if len(fields) < 4 or fields[1] != "F":
             continue
         kind, rest = fields[3], fields[-1].strip()
+        if "keyring_erasure_state" in rest:
+            continue  # asked once a second, whatever is looked for
         if kind in {"Query", "Parse"}:
             yield f"{kind} {rest}"
         elif kind == "Bind":
@@ -337,7 +339,10 @@ def test_another_persons_equal_content_is_still_found(client, tenant, cluster):
 
 
 @pytest.mark.parametrize(("there", "shown", "more"), [(100, 100, False), (101, 100, True)])
-def test_more_than_a_hundred_are_said_to_be_more(client, tenant, cluster, there, shown, more):
+def test_more_than_a_hundred_are_said_to_be_more(client, tenant, monkeypatch, there, shown, more):
+    from django.conf import settings
+
+    monkeypatch.setattr(settings, "SUBJECTS_PER_DAY", 1000)
     record(client, tenant, *[chat(SECRET, user=f"person {n}") for n in range(there)])
     answer = resolve(client, tenant, SECRET).json()
     assert (len(answer["contents"]), answer["more"]) == (shown, more)

@@ -57,6 +57,41 @@ AS $$
         ORDER BY l.link_number DESC LIMIT 1), subject)
 $$;
 
+-- The tenant's budget in force.
+CREATE FUNCTION auditvault_look_budget(tenant uuid, default_budget integer) RETURNS integer
+LANGUAGE sql STABLE
+AS $$
+    SELECT coalesce((SELECT l.subjects_per_day FROM look_limit AS l WHERE l.tenant_id = tenant
+                     ORDER BY l.version DESC LIMIT 1), default_budget)
+$$;
+
+-- The persons whom the caller looked at today (UTC).
+CREATE FUNCTION auditvault_persons_seen(tenant uuid, caller text) RETURNS SETOF uuid
+LANGUAGE sql STABLE
+AS $$
+    SELECT DISTINCT auditvault_person_of(tenant, s.subject_id) FROM look_subject AS s
+    WHERE s.tenant_id = tenant AND s.who = caller AND s.day = (clock_timestamp() AT TIME ZONE 'UTC')::date
+$$;
+
+-- Which of the subjects, in their order, what is left of the budget is enough for. Locks and counts nothing.
+CREATE FUNCTION auditvault_affordable(caller text, subjects uuid[], default_budget integer) RETURNS uuid[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    WITH seen AS MATERIALIZED (SELECT p AS person FROM auditvault_persons_seen(auditvault_tenant(), caller) AS p),
+    wanted AS MATERIALIZED (
+        SELECT v.subject_id, v.kind, w.place, auditvault_person_of(v.tenant_id, v.subject_id) AS person
+        FROM unnest(subjects) WITH ORDINALITY AS w (subject_id, place)
+        JOIN vault_subject AS v ON v.tenant_id = auditvault_tenant() AND v.subject_id = w.subject_id
+    ), fresh AS (
+        SELECT person, row_number() OVER (ORDER BY min(place)) AS turn FROM wanted
+        WHERE kind <> 'tenant' AND person NOT IN (SELECT person FROM seen) GROUP BY person
+    )
+    SELECT ARRAY(
+        SELECT subject_id FROM wanted LEFT JOIN fresh USING (person)
+        WHERE turn IS NULL
+            OR turn <= auditvault_look_budget(auditvault_tenant(), default_budget) - (SELECT count(*) FROM seen))
+$$;
+
 -- Counts a look of the transaction's tenant's caller at some subjects, unless that makes more persons in a day than the
 -- budget; with none found it is a miss. The caller's row of the day is locked until the commit, so that processes that
 -- count at once queue here. When the budget is spent, a miss is refused like whatever would be new: nothing is told by it.
@@ -81,10 +116,8 @@ BEGIN
     END IF;
     INSERT INTO look_count AS known (tenant_id, who, day) VALUES (tenant, caller, today)
     ON CONFLICT (tenant_id, who, day) DO UPDATE SET looks = known.looks RETURNING known.* INTO own;
-    budget := coalesce((SELECT l.subjects_per_day FROM look_limit AS l WHERE l.tenant_id = tenant
-                        ORDER BY l.version DESC LIMIT 1), default_budget);
-    persons := ARRAY(SELECT DISTINCT auditvault_person_of(tenant, s.subject_id) FROM look_subject AS s
-                     WHERE s.tenant_id = tenant AND s.who = caller AND s.day = today);
+    budget := auditvault_look_budget(tenant, default_budget);
+    persons := ARRAY(SELECT auditvault_persons_seen(tenant, caller));
     used := cardinality(persons);
     fresh := (SELECT count(DISTINCT auditvault_person_of(tenant, v.subject_id)) FROM vault_subject AS v
               WHERE v.tenant_id = tenant AND v.subject_id = ANY (subjects) AND v.kind <> 'tenant'
@@ -138,7 +171,9 @@ AS $$
     SELECT (SELECT count(*) FROM seen) + (SELECT count(*) FROM counts) + (SELECT count(*) FROM said)
 $$;
 
-REVOKE ALL ON FUNCTION auditvault_person_of(uuid, uuid), auditvault_count_look(text, uuid[], integer, integer),
+REVOKE ALL ON FUNCTION auditvault_person_of(uuid, uuid), auditvault_look_budget(uuid, integer),
+    auditvault_persons_seen(uuid, text), auditvault_affordable(text, uuid[], integer),
+    auditvault_count_look(text, uuid[], integer, integer),
     auditvault_first_in_window(text, text, integer), auditvault_forget_looks() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION auditvault_count_look(text, uuid[], integer, integer),
+GRANT EXECUTE ON FUNCTION auditvault_affordable(text, uuid[], integer), auditvault_count_look(text, uuid[], integer, integer),
     auditvault_first_in_window(text, text, integer), auditvault_forget_looks() TO auditvault_app;
