@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "auditvault.evidence",
     "auditvault.evidence.anchors",
     "auditvault.evidence.copies",
+    "auditvault.evidence.exports",
     "auditvault.evidence.pruning",
     "auditvault.evidence.reviews",
     "auditvault.privacy.holds",
@@ -215,6 +216,11 @@ SUBJECTS_PER_DAY = env.number("AUDITVAULT_SUBJECTS_PER_DAY", 50, least=1)
 # So many lookups in a window that find nothing are an attempt to find out what is there.
 ENUMERATION_MISSES = env.number("AUDITVAULT_ENUMERATION_MISSES", 20, least=1)
 ENUMERATION_WINDOW_SECONDS = env.number("AUDITVAULT_ENUMERATION_WINDOW_SECONDS", 600, least=1)
+
+# --- Exports ---------------------------------------------------------------------------------------------
+# Rows of an export that one person may make alone; more take an approval, and there is an end.
+EXPORT_ROWS_ALONE = env.number("AUDITVAULT_EXPORT_ROWS_ALONE", 1000, least=0)
+EXPORT_MOST_ROWS = env.number("AUDITVAULT_EXPORT_MOST_ROWS", 50_000, least=1)
 
 # --- Alerts ----------------------------------------------------------------------------------------------
 # Networks besides the public ones to which a URL of somebody else's may lead (core.policy.addresses).

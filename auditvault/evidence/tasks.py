@@ -16,6 +16,7 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.evidence.anchors.jobs import timestamp_jobs
 from auditvault.evidence.clock import WATCH
 from auditvault.evidence.copies.jobs import copy_jobs
+from auditvault.evidence.exports.making import forget_parts, make_due
 from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.jobs import Detail, Job, JobFailedError, run_due
 from auditvault.evidence.key_jobs import key_jobs
@@ -136,6 +137,10 @@ def _record_outages(region: str, now: datetime) -> Detail:
     return {"tenants": settle(region, now) + settle_left_behind(region, now)}
 
 
+def _make_exports(region: str, _now: datetime) -> Detail:
+    return {"claimed": make_due(region), "forgotten": forget_parts(region)}
+
+
 def _finish_erasures(region: str, now: datetime) -> Detail:
     return {"finished": finish_unfinished(region=region, at=now)}
 
@@ -164,6 +169,12 @@ JOBS = [
     Job(name="verify_erasures", every=timedelta(days=1), run=_verify_erasures),
     Job(name="make_partitions", every=timedelta(hours=12), run=_make_partitions),
     Job(name="record_outages", every=timedelta(seconds=30), run=_record_outages),
+    Job(
+        name="make_exports",
+        every=timedelta(seconds=10),
+        run=_make_exports,
+        lease=timedelta(hours=1),
+    ),
     Job(name="forget_looks", every=timedelta(hours=12), run=_forget_looks),
     *key_jobs(),
     *timestamp_jobs(),

@@ -101,6 +101,18 @@ def traces_of_records(
     return {bytes(trace_id) for (trace_id,) in rows}
 
 
+def matching_records(connection: psycopg.Connection[Any], query: Search, most: int) -> list[UUID]:
+    """Ids of the records that match, in the order of `search`, up to `most` of them."""
+    clauses, values = _clauses(query)
+    where = " AND ".join(clauses) or "true"
+    rows = connection.execute(
+        f"SELECT record_id FROM traces_header WHERE {where}"  # noqa: S608  # our own words only
+        " ORDER BY started_at DESC, record_id DESC LIMIT %s",
+        (*values, most),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
 def _clauses(query: Search) -> tuple[list[str], list[Any]]:
     clauses: list[str] = []
     values: list[Any] = []

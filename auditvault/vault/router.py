@@ -38,6 +38,7 @@ class RegionRouter:
             "ingest_policies",
             "evidence_anchors",
             "evidence_copies",
+            "evidence_exports",
             "evidence_pruning",
             "evidence_reviews",
             "privacy_holds",

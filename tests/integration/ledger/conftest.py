@@ -124,6 +124,16 @@ def _fill_by_hand(cluster, tenant_id):
             "INSERT INTO look_limit VALUES (%s, 1, now(), gen_random_uuid(), 50)",
         ):
             connection.execute(statement, (tenant_id,))
+        export = uuid4()
+        connection.execute(
+            "INSERT INTO evidence_export (tenant_id, export_id, human, actor, request, certificate, created_at,"
+            " expires_at, state) VALUES (%s, %s, %s, 'made', '{}', '', now(), now() + interval '1 hour', 'fetched')",
+            (tenant_id, export, uuid4()),
+        )
+        connection.execute(
+            "INSERT INTO evidence_export_part VALUES (%s, %s, 1, 0, %s, '')",
+            (tenant_id, export, bytes(32)),
+        )
         # Its delivery comes with it.
         connection.execute(
             "INSERT INTO access_alert VALUES (%s, %s, now(), 'made', '{}')", (tenant_id, uuid4())

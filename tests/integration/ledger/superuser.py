@@ -52,6 +52,8 @@ TENANT_TABLES = (
     "look_subject",
     "look_alerted",
     "look_limit",
+    "evidence_export",
+    "evidence_export_part",
 )
 
 
