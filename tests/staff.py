@@ -71,7 +71,14 @@ def make_person(tenant, *roles, regions=("eu",), of=None):
     user = User.objects.create_user(f"person-{uuid4().hex[:12]}", **fields)
     for region in regions:
         for role in roles:
-            grant_role(username=user.username, tenant_slug=tenant.slug, region=region, role=role)
+            ends_at = datetime.now(UTC) + HALF if role == "examiner" else None
+            grant_role(
+                username=user.username,
+                tenant_slug=tenant.slug,
+                region=region,
+                role=role,
+                ends_at=ends_at,
+            )
     return Person(tenant, type(user).objects.get(pk=user.pk), tuple(regions))
 
 

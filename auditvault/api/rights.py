@@ -96,8 +96,8 @@ class PersonRolesView(RightsView):
     def post(self, request: Request, person: UUID) -> Response:
         """Give a role; 200 where the account holds it just so already, and nothing was recorded."""
         now = datetime.now(UTC)
-        giver = giver_in(self.credential, self.region, now)
         given = _validated(forms.RoleGrantRequest, request)
+        giver = giver_in(self.credential, self.region, now)
         record_id = grant(
             giver=giver,
             account=person_of(self.credential.tenant_id, person),
@@ -110,8 +110,8 @@ class PersonRolesView(RightsView):
     @extend_schema(responses=forms.RoleChangeResponse, parameters=[REGION, forms.RoleRevokeQuery])
     def delete(self, request: Request, person: UUID) -> Response:
         """Take a role away; it counts for nothing from the next request on."""
-        giver = giver_in(self.credential, self.region, datetime.now(UTC))
         query = _query(forms.RoleRevokeQuery, request)
+        giver = giver_in(self.credential, self.region, datetime.now(UTC))
         record_id = revoke(
             giver=giver,
             account=person_of(self.credential.tenant_id, person),
@@ -147,8 +147,8 @@ class RolesView(RightsView):
     )
     def post(self, request: Request) -> Response:
         """Make a role of the tenant's own; takes the right to give roles in each of its regions."""
-        giver = custom_roles.giver_everywhere(self.credential, datetime.now(UTC))
         given = _validated(forms.RoleDefinitionRequest, request)
+        giver = custom_roles.giver_everywhere(self.credential, datetime.now(UTC))
         made = custom_roles.define_role(giver=giver, tenant_id=self.credential.tenant_id, **given)
         return Response(_own(made), status=201)
 
@@ -163,8 +163,8 @@ class RoleView(RightsView):
     )
     def put(self, request: Request, own_role: str) -> Response:
         """Let it allow other acts, for all who hold it."""
-        giver = custom_roles.giver_everywhere(self.credential, datetime.now(UTC))
         given = _validated(forms.RoleChangeRequest, request)
+        giver = custom_roles.giver_everywhere(self.credential, datetime.now(UTC))
         changed = custom_roles.change_role(
             giver=giver,
             held=self.credential.held,
@@ -178,8 +178,8 @@ class RoleView(RightsView):
     def delete(self, request: Request, own_role: str) -> Response:
         """Let it allow nobody anything any more; its name is never used again."""
         now = datetime.now(UTC)
-        giver = custom_roles.giver_everywhere(self.credential, now)
         query = _query(forms.CaseQuery, request)
+        giver = custom_roles.giver_everywhere(self.credential, now)
         gone = custom_roles.retire_role(
             giver=giver, tenant_id=self.credential.tenant_id, name=own_role, now=now, **query
         )
@@ -205,8 +205,8 @@ class TokensView(RightsView):
     def post(self, request: Request) -> Response:
         """Make a machine's token, and show it this once."""
         now = datetime.now(UTC)
-        maker = maker_of(self.credential, now)
         given = _validated(forms.TokenRequest, request)
+        maker = maker_of(self.credential, now)
         made = create_machine_token(
             tenant=tenant_with_id(self.credential.tenant_id),
             regions=given["regions"],
@@ -232,8 +232,8 @@ class TokenRotationView(RightsView):
     def post(self, request: Request, token: str) -> Response:
         """Make a token of the same scope; the old one lives on for the overlap."""
         now = datetime.now(UTC)
-        maker = maker_of(self.credential, now)
         given = _validated(forms.TokenRotationRequest, request)
+        maker = maker_of(self.credential, now)
         made = rotate_token(
             public_id=token,
             overlap=timedelta(seconds=given["overlap_seconds"]),

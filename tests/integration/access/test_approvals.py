@@ -89,7 +89,8 @@ def code_of(act, *args, **words):
 def admin_entries(cluster, tenant_id):
     with superuser(cluster, "region_eu") as connection:
         rows = connection.execute(
-            "SELECT action, header FROM admin_event WHERE tenant_id = %s ORDER BY record_id",
+            "SELECT action, header FROM admin_event WHERE tenant_id = %s AND action NOT LIKE 'role.%%'"
+            " ORDER BY record_id",
             (tenant_id,),
         ).fetchall()
     return [(action, parse_canonical(bytes(header))["details"]) for action, header in rows]

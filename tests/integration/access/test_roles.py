@@ -48,7 +48,8 @@ def token_of(world, service):
         person, is_new = User.objects.get_or_create(username=name)
         if is_new:
             place = {"tenant_slug": world.tenant.slug, "region": "eu"}
-            grant_role(username=name, role=role.value, **place)
+            ends_at = now + timedelta(days=1) if role is Role.EXAMINER else None
+            grant_role(username=name, role=role.value, ends_at=ends_at, **place)
         token = create_token(
             tenant_slug=world.tenant.slug,
             regions=("eu",),
