@@ -1,38 +1,39 @@
 """Every right on a tenant's places, whether or not it still counts: what reviews and reports are of.
 
 Staff data from the control database: public ids and usernames, and nothing of a data subject. Who gave a right stands
-in the tenant's admin log (`role.granted`); a right of which it says nothing was given by the operator.
+in the tenant's admin log; a right of which it says nothing was given by the operator.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import orjson
 import psycopg
 from django.db import connections, transaction
 
-from auditvault.core.policy.roles import ALLOWED, Act, Role
+from auditvault.core.policy.roles import ALLOWED, Act, AnyRole, CustomRole, Role, acts_of_role
 from auditvault.ledger.scope import driver_connection
 
-OPERATOR = "operator"
+OPERATOR = "operator:cli"
 """Who gave what no log says the giver of: somebody on the service's own machine."""
 
 _ACCOUNT = re.compile(r"user:([0-9a-f]{32})")
 _OF_PEOPLE = """
 SELECT account.human_id, account.public_id, account.username, account.is_active, account.last_login,
-    place.region, permission.codename, held.through
+    place.region, permission.codename, custom.name, custom.acts, held.through, held.ends_at
 FROM (
-    SELECT own.user_id, own.permission_id, own.object_pk, 'account' AS through
+    SELECT own.user_id, own.permission_id, own.object_pk, 'account' AS through, term.ends_at
     FROM guardian_userobjectpermission own
+    LEFT JOIN access_rights_roleend term ON term.held_id = own.id
     UNION ALL
-    SELECT member.user_id, shared.permission_id, shared.object_pk, 'group ' || grp.name
+    SELECT member.user_id, shared.permission_id, shared.object_pk, 'group ' || grp.name, NULL
     FROM guardian_groupobjectpermission shared
     JOIN auth_group grp ON grp.id = shared.group_id
     JOIN access_user_groups member ON member.group_id = shared.group_id
@@ -41,9 +42,14 @@ JOIN access_user account ON account.id = held.user_id
 JOIN auth_permission permission ON permission.id = held.permission_id
 JOIN django_content_type type ON type.id = permission.content_type_id
 JOIN access_tenantregion place ON place.id::text = held.object_pk
+LEFT JOIN access_custom_roles_customrole custom ON custom.permission_id = permission.id
 WHERE type.app_label = 'access' AND type.model = 'tenantregion' AND place.tenant_id = %s
+    AND (custom.role_id IS NULL OR (custom.tenant_id = place.tenant_id AND custom.retired_at IS NULL))
 ORDER BY account.username, place.region, permission.codename, held.through
 """
+_CUSTOM = "SELECT name, acts FROM access_custom_roles_customrole WHERE tenant_id = %s AND retired_at IS NULL"
+# Entries of the tenant's admin log that say who gave a right (docs/reference/entry-types.md).
+_GIVING = ("role.granted", "token.created", "token.rotated")
 _OF_TOKENS = """
 SELECT token.human_id, token.public_id, token.regions, token.roles, token.created_at, token.expires_at,
     token.last_used_at,
@@ -75,6 +81,8 @@ class Holding:
     expires_at: datetime | None
     last_seen_at: datetime | None
     """Last sign-in of the account, or use of the token."""
+    acts: frozenset[Act] = frozenset()
+    """What the role allows."""
 
     def counts(self, now: datetime) -> bool:
         """Whether somebody can act under it."""
@@ -83,11 +91,6 @@ class Holding:
     def is_over(self, now: datetime) -> bool:
         """Whether it ended by itself."""
         return self.expires_at is not None and self.expires_at <= now
-
-    @property
-    def acts(self) -> frozenset[Act]:
-        """What the role allows."""
-        return ALLOWED.get(Role(self.role), frozenset()) if self.role in set(Role) else frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,10 @@ class Given:
     case: str | None
 
 
+GivenRights: TypeAlias = dict[tuple[str, str, bool], Given]
+"""(holder as in records, role, whether by a group) -> who gave it last."""
+
+
 @contextmanager
 def staff_snapshot() -> Iterator[psycopg.Connection[Any]]:
     """A transaction of the control database that sees one instant and changes nothing."""
@@ -109,28 +116,19 @@ def staff_snapshot() -> Iterator[psycopg.Connection[Any]]:
         yield raw
 
 
-def holdings(connection: psycopg.Connection[Any], tenant_id: UUID) -> list[Holding]:
+def holdings(connection: psycopg.Connection[Any], tenant_id: UUID, now: datetime) -> list[Holding]:
     """Every right of people and of tokens on the tenant, in all regions; revoked tokens have none."""
-    found = [
-        Holding(
-            human=human,
-            actor=f"user:{public_id.hex}",
-            username=username,
-            region=region,
-            role=role,
-            through=through,
-            is_active=is_active,
-            held_since=None,
-            expires_at=None,
-            last_seen_at=_utc(last_login),
+    found = [_of_person(*row) for row in connection.execute(_OF_PEOPLE, (tenant_id,))]
+    own = {(each.human, each.region, each.role) for each in found if each.counts(now)}
+    custom = {
+        role.value: role.acts
+        for role in (
+            CustomRole(name, frozenset(map(Act, acts)))
+            for name, acts in connection.execute(_CUSTOM, (tenant_id,))
         )
-        for human, public_id, username, is_active, last_login, region, role, through in (
-            connection.execute(_OF_PEOPLE, (tenant_id,))
-        )
-    ]
-    own = {(each.human, each.region, each.role) for each in found if each.is_active}
+    }
     for row in connection.execute(_OF_TOKENS, (tenant_id,)):
-        found += _of_token(*row, own=own)
+        found += _of_token(*row, own=own, custom=custom)
     return found
 
 
@@ -169,22 +167,58 @@ def tenants_of_region(region: str) -> dict[UUID, datetime]:
     return dict(rows)
 
 
-def rights_given(connection: psycopg.Connection[Any]) -> dict[tuple[str, str], Given]:
-    """(account as in records, role) -> by whom and when it was last given here; in a `tenant_scope` of the region.
+def rights_given(connection: psycopg.Connection[Any]) -> GivenRights:
+    """By whom and when each right was last given here; in a `tenant_scope` of the region.
 
     A role that was taken away and given again counts from then.
     """
-    found: dict[tuple[str, str], Given] = {}
+    found: GivenRights = {}
     rows = connection.execute(
-        "SELECT recorded_at, header FROM admin_event WHERE action = 'role.granted'"
-        " ORDER BY record_id"
+        "SELECT recorded_at, header FROM admin_event WHERE action = ANY(%s) ORDER BY record_id",
+        (list(_GIVING),),
     )
     for recorded_at, header in rows:
         details = orjson.loads(header)["details"]
-        found[str(details["account"]), str(details["role"])] = Given(
+        given = Given(
             at=recorded_at.astimezone(UTC), by=str(details["actor"]), case=details.get("case")
         )
+        holder = details.get("account") or details.get("successor") or details.get("token")
+        for role in details.get("roles") or [details.get("role")]:
+            found[str(holder), str(role), "group" in details] = given
     return found
+
+
+def _of_person(
+    human: UUID,
+    public_id: UUID,
+    username: str,
+    is_active: bool,  # noqa: FBT001  # the columns of _OF_PEOPLE
+    last_login: datetime | None,
+    region: str,
+    codename: str,
+    custom_name: str | None,
+    custom_acts: list[str] | None,
+    through: str,
+    ends_at: datetime | None,
+) -> Holding:
+    role: AnyRole = (
+        CustomRole(custom_name, frozenset(map(Act, custom_acts or ())))
+        if custom_name
+        else Role(codename)
+    )
+    return Holding(
+        human=human,
+        actor=f"user:{public_id.hex}",
+        username=username,
+        region=region,
+        role=role.value,
+        through=through,
+        is_active=is_active,
+        held_since=None,
+        expires_at=_utc(ends_at),
+        last_seen_at=_utc(last_login),
+        acts=acts_of_role(role),
+    )
 
 
 def _of_token(
@@ -198,6 +232,7 @@ def _of_token(
     is_active: bool,  # noqa: FBT001
     *,
     own: set[tuple[UUID | None, str, str]],
+    custom: Mapping[str, frozenset[Act]],
 ) -> Iterator[Holding]:
     """The rights of a row of _OF_TOKENS; a person's token has only roles that they have in all of its regions."""
     for role in roles:
@@ -215,6 +250,7 @@ def _of_token(
                 held_since=_utc(created_at),
                 expires_at=_utc(expires_at),
                 last_seen_at=_utc(last_used_at),
+                acts=ALLOWED[Role(role)] if role in set(Role) else custom.get(role, frozenset()),
             )
 
 

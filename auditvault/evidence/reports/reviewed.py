@@ -14,7 +14,7 @@ def reviewed(sources: Sources) -> Made:
     found = reviews(sources.records)
     held = {
         (each.actor, each.role, each.through)
-        for each in holdings(sources.staff, sources.tenant_id)
+        for each in holdings(sources.staff, sources.tenant_id, sources.now)
         if each.region == sources.region and each.counts(sources.now)
     }
     waiting = unsigned_quarters(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from auditvault.access.events.selectors import last_acts
 from auditvault.access.grants.store import page
-from auditvault.access.holdings import OPERATOR, Given, Holding, holdings, rights_given
+from auditvault.access.holdings import OPERATOR, GivenRights, Holding, holdings, rights_given
 from auditvault.core.policy.roles import Act
 from auditvault.core.policy.separation import broken_rules
 from auditvault.core.reports.catalogue import DORMANT_DAYS
@@ -35,7 +35,7 @@ _RECORDED = frozenset(
 
 def content_access(sources: Sources) -> Made:
     """Whoever can see content of the place now, and by what."""
-    found = holdings(sources.staff, sources.tenant_id)
+    found = holdings(sources.staff, sources.tenant_id, sources.now)
     live: dict[str, list[JsonValue]] = defaultdict(list)
     for each in page(
         sources.records, human=None, live_at=sources.now, before=None, limit=MAX_RECORDS
@@ -58,7 +58,7 @@ def content_access(sources: Sources) -> Made:
 
 
 def content_rows(
-    found: list[Holding], given: dict[tuple[str, str], Given], region: str, now: datetime
+    found: list[Holding], given: GivenRights, region: str, now: datetime
 ) -> Iterator[Row]:
     """Rights that show content of the place, in the order of the holdings."""
     acts = _acts_by_holder(found, now)
@@ -66,7 +66,7 @@ def content_rows(
         seen = next((CONTENT[act] for act in CONTENT if act in each.acts), None)
         if each.region != region or seen is None or not each.counts(now):
             continue
-        said = given.get((each.actor, each.role)) if each.through == "account" else None
+        said = given.get((each.actor, each.role, each.through.startswith("group")))
         broken = [
             rule.name
             for rule in broken_rules(acts[_holder(each)])
@@ -89,10 +89,10 @@ def dormant_rights(sources: Sources) -> Made:
     acted = {(each.actor, each.role): each.at for each in last_acts(sources.records)}
     given = rights_given(sources.records)
     rows: list[Row] = []
-    for each in holdings(sources.staff, sources.tenant_id):
+    for each in holdings(sources.staff, sources.tenant_id, sources.now):
         if each.region != sources.region or not each.counts(sources.now):
             continue
-        said = given.get((each.actor, each.role))
+        said = given.get((each.actor, each.role, each.through.startswith("group")))
         since = said.at if said else each.held_since
         last_act = acted.get((each.actor, each.role))
         is_recorded = each.acts <= _RECORDED
@@ -118,7 +118,7 @@ def dormant_rights(sources: Sources) -> Made:
 def leavers(sources: Sources) -> Made:
     """Rights on the tenant, in any region, that accounts hold which are switched off, or tokens of such people."""
     rows: list[Row] = []
-    for each in holdings(sources.staff, sources.tenant_id):
+    for each in holdings(sources.staff, sources.tenant_id, sources.now):
         if each.human is None or (each.is_active and each.is_own) or each.is_over(sources.now):
             continue
         if each.is_active:
@@ -140,7 +140,7 @@ def leavers(sources: Sources) -> Made:
 
 def conflicting_rights(sources: Sources) -> Made:
     """Each human, or machine's token, that can do what must be in two hands, by all accounts and tokens together."""
-    found = holdings(sources.staff, sources.tenant_id)
+    found = holdings(sources.staff, sources.tenant_id, sources.now)
     by_holder: dict[UUID | str, list[Holding]] = defaultdict(list)
     for each in found:
         if each.counts(sources.now):
@@ -170,7 +170,7 @@ def expired_rights(sources: Sources) -> Made:
     """Rights on the tenant that are over and were not taken away."""
     rows: list[Row] = [
         {**_who(each), "through": each.through, "expired_at": instant(each.expires_at)}
-        for each in holdings(sources.staff, sources.tenant_id)
+        for each in holdings(sources.staff, sources.tenant_id, sources.now)
         if each.is_over(sources.now)
     ]
     return rows, {}

@@ -69,7 +69,7 @@ def open_review(
     wanted, tenant_id = quarter_to_open(quarter, now), credential.tenant_id
     log = admin_log(region, tenant_id)
     with staff_snapshot() as staff:
-        held = holdings(staff, tenant_id)
+        held = holdings(staff, tenant_id, now)
     with tenant_scope(region_alias(region), tenant_id) as connection:
         lines = [
             # Names of staff stand in the control database alone.
@@ -174,7 +174,7 @@ def _reviewable(credential: Credential, region: str, review_id: UUID, now: datet
         check_reviewer(
             credential.require_human(),
             granters={human_of_actor(str(line["given_by"])) for line in found.lines},
-            holders={UUID(str(line["human"])) for line in found.lines if line["human"]},
+            holders={human_of_actor(str(line["actor"])) for line in found.lines},
         )
     except (ReviewNotFoundError, ReviewerError) as error:
         refusal = RecordedAct(

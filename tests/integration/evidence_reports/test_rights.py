@@ -63,11 +63,11 @@ def test_who_can_see_content_is_listed_with_what_lets_them(tenant, report, accou
     }
 
     assert found == {
-        (actor_of(investigator), "investigator", "full", "account", "operator"),
-        (actor_of(engineer), "engineer", "redacted", "account", "operator"),
-        (actor_of(member), "investigator", "full", f"group {group.name}", "operator"),
-        (own, "investigator", "full", "token", "operator"),
-        (machine, "engineer", "redacted", "token", "operator"),
+        (actor_of(investigator), "investigator", "full", "account", "operator:cli"),
+        (actor_of(engineer), "engineer", "redacted", "account", "operator:cli"),
+        (actor_of(member), "investigator", "full", f"group {group.name}", "operator:cli"),
+        (own, "investigator", "full", "token", "operator:cli"),
+        (machine, "engineer", "redacted", "token", "operator:cli"),
     }
 
 
@@ -111,7 +111,14 @@ def test_who_could_but_has_conflicting_rights_is_listed_as_blocked(report, accou
 
 
 def test_a_right_that_was_used_lately_is_not_dormant(tenant, report, account, act):
-    used, unused, long_ago = account("viewer"), account("viewer"), account("viewer")
+    from guardian.shortcuts import assign_perm
+
+    from auditvault.access.models import TenantRegion
+
+    used, unused, long_ago, new = account("viewer"), account(), account("viewer"), account("viewer")
+    # By hand: nobody knows since when.
+    place = TenantRegion.objects.get(tenant__slug=tenant.slug, region="eu")
+    assign_perm("access.viewer", unused, place)
     act("search", actor=actor_of(used), role="viewer", days_ago=29)
     act("search", actor=actor_of(long_ago), role="viewer", days_ago=31)
     act("search", actor=actor_of(unused), role="engineer", days_ago=1)
@@ -122,6 +129,7 @@ def test_a_right_that_was_used_lately_is_not_dormant(tenant, report, account, ac
         actor_of(unused): None,
         actor_of(long_ago): 31,
     }
+    assert actor_of(new) not in found
     assert actor_of(used) in {
         row["actor"] for row in report("dormant_rights", filters={"days": 28})
     }
@@ -252,3 +260,61 @@ def test_grants_are_listed_with_who_gave_them_and_what_was_seen(tenant, report, 
     assert {"recorded_from", "recorded_before"} <= set(one["scope"])
     assert (other["case"], other["contents_seen"], other["live"]) == ("INC-1", 1, True)
     assert [row["case"] for row in report("grants", filters={"case": "INC-7"})] == ["INC-7"]
+
+
+def test_a_role_that_has_ended_lets_nobody_see_and_is_reported_as_over(tenant, report, account):
+    from guardian.models import UserObjectPermission
+
+    from auditvault.access.rights.models import RoleEnd
+
+    person = account("investigator")
+    held = UserObjectPermission.objects.get(user=person)
+    RoleEnd.objects.create(held=held, ends_at=NOW - timedelta(seconds=1))
+
+    assert report("content_access") == []
+    assert [(row["actor"], row["role"]) for row in report("expired_rights")] == [
+        (actor_of(person), "investigator")
+    ]
+
+
+def test_a_tenants_own_role_counts_by_what_it_allows(tenant, report):
+    from auditvault.core.policy.roles import Act
+    from tests.staff import make_person
+
+    admin, person = make_person(tenant, "security_admin"), make_person(tenant)
+    make_own_role(tenant, "helper", Act.RESOLVE_REDACTED)
+    give(tenant, admin, person, "custom:helper")
+
+    (row,) = report("content_access")
+
+    assert (row["actor"], row["role"], row["representation"]) == (
+        actor_of(person.user),
+        "custom:helper",
+        "redacted",
+    )
+    assert row["given_by"] == actor_of(admin.user)
+
+
+def make_own_role(tenant, name, *acts):
+    from auditvault.access.custom_roles.services import define_role
+    from auditvault.access.granting import OPERATOR
+
+    define_role(
+        giver=OPERATOR,
+        tenant_id=tenant.tenant_id,
+        name=name,
+        acts=[act.value for act in acts],
+        case="SET-1",
+    )
+
+
+def give(tenant, giver, person, role):
+    from auditvault.access.granting import Giver, grant, place_in
+
+    grant(
+        giver=Giver(actor=actor_of(giver.user), human=giver.human),
+        account=person.user,
+        place=place_in(tenant.tenant_id, "eu"),
+        role=role,
+        now=NOW,
+    )

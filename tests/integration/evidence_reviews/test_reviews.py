@@ -102,7 +102,7 @@ def recorded_denials(cluster, tenant):
 
 def test_who_gave_nothing_reviews_what_the_operator_gave(desk, anna, admin):
     review = desk.open(admin, "security_admin").json()
-    assert [line["given_by"] for line in review["list"]] == ["operator"]
+    assert [line["given_by"] for line in review["list"]] == ["operator:cli"]
     assert desk.sign(admin, review, "security_admin").status_code == 200
 
 
