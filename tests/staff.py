@@ -71,6 +71,7 @@ def make_person(tenant, *roles, regions=("eu",), of=None):
     user = User.objects.create_user(f"person-{uuid4().hex[:12]}", **fields)
     for region in regions:
         for role in roles:
+            # An outsider's role has an end.
             ends_at = datetime.now(UTC) + HALF if role == "examiner" else None
             grant_role(
                 username=user.username,

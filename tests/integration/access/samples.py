@@ -253,11 +253,12 @@ def able(tenant: Any, operation: Operation, role: Role) -> dict[str, str]:
     asked = (tenant.slug, role.value)
     if asked not in _people:
         is_investigator = role is Role.INVESTIGATOR
-        _people[asked] = (
-            tenant.cleared()
-            if is_investigator
-            else make_person(tenant, role.value).headers(role.value)
-        )
+        if is_investigator:
+            _people[asked] = tenant.cleared()
+        else:
+            # Some acts take the right in each of the tenant's regions.
+            person = make_person(tenant, role.value, regions=tenant.regions)
+            _people[asked] = person.headers(role.value) | {"Auditvault-Region": "eu"}
     return _people[asked]
 
 

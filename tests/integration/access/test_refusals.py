@@ -171,10 +171,15 @@ def test_an_unknown_member_is_refused_wherever_it_stands(client, world):
         if operation.body is None or operation.path == "/v1/traces" or for_sessions(operation):
             continue
         role = next(r for r in Role if r not in without_right(operation))
-        known = {place[0] for place in members(operation.body)}
+        known = {place[-1] for place in members(operation.body)}
         for body in with_unknown_members(body_of(operation), known):
-            headers = able(world.tenant, operation, role)
-            answer = ask(client, operation, values_of(operation, world), headers, body)
+            answer = ask(
+                client,
+                operation,
+                values_of(operation, world),
+                able(world.tenant, operation, role),
+                body,
+            )
             if answer.status_code != 400 or "unknown_member" not in answer.content.decode():
                 taken[operation.name] = body, answer.status_code
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from auditvault.core.policy.roles import ALLOWED, Role
 from tests.integration.access.matrix import page
 from tests.integration.access.operations import operations, schema
 from tests.integration.access.samples import ask, make_world, owner, values_of
+from tests.staff import make_person
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/reference/endpoint-matrix.md"
 ROLES = tuple(Role)
@@ -36,30 +36,14 @@ def world(client, tenant, cluster, run_signer):
 @pytest.fixture
 def token_of(world, service):
     """`token_of(role, human=True, strong=True)` are headers with a live token, of a machine or a person."""
-    from auditvault.access.models import User
-    from auditvault.access.people import grant_role
-    from auditvault.access.tokens import create_token
+    people = {}
 
     def make(role, *, human=False, strong=False):
         if not human:
             return world.tenant.headers(role.value)
-        now = datetime.now(UTC)
-        name = f"{world.tenant.slug}-{role.value}"
-        person, is_new = User.objects.get_or_create(username=name)
-        if is_new:
-            place = {"tenant_slug": world.tenant.slug, "region": "eu"}
-            ends_at = now + timedelta(days=1) if role is Role.EXAMINER else None
-            grant_role(username=name, role=role.value, ends_at=ends_at, **place)
-        token = create_token(
-            tenant_slug=world.tenant.slug,
-            regions=("eu",),
-            roles=(role.value,),
-            lifetime=timedelta(hours=1),
-            now=now,
-            human=person.human_id,
-            strong_until=now + timedelta(hours=1) if strong else None,
-        )
-        return {"Authorization": f"Bearer {token}"}
+        if role not in people:
+            people[role] = make_person(world.tenant, role.value)
+        return people[role].headers(role.value, strong=strong)
 
     return make
 
