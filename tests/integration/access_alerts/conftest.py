@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.access_alerts.smtp_sink import running_sink
 from tests.integration.ledger.superuser import superuser
+from tests.integration.loopback_only import loopback_only  # noqa: F401  # fixture
 from tests.integration.vault_providers.serving import Answered, Server
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")

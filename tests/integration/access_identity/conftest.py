@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from tests.integration.console.conftest import make_person, signed_in  # noqa: F401  # fixtures
+from tests.integration.loopback_only import loopback_only  # noqa: F401  # fixture
 
 PASSWORD = "long-enough-to-try"
 
