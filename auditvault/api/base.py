@@ -74,10 +74,13 @@ class CallerView(APIView):
     """A view for callers with a credential. Its demands are looked at before the request's body or any record is."""
 
     demands: ClassVar[Mapping[str, Demand]] = {}
+    is_known = False
+    """Whether it was looked at who calls."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise what the caller is refused with, once it is recorded; a method without a demand is answered 405."""
         super().initial(request, *args, **kwargs)
+        self.is_known = True
         demand = self.demands.get("GET" if request.method == "HEAD" else str(request.method))
         if demand is None:
             self.http_method_not_allowed(request)
@@ -133,11 +136,12 @@ class RegionView(CallerView):
 
     def handle_exception(self, exc: Exception) -> Response:
         """The answer to an error; a look that a database kept from happening is remembered, for the log."""
-        caller, region = getattr(self.request, "user", None), None
-        if isinstance(exc, (DatabaseError, psycopg.Error)) and caller is not None:
+        # To ask who calls would authenticate again, where just that has failed.
+        if self.is_known and isinstance(exc, (DatabaseError, psycopg.Error)):
             region = self.region_asked
-        if region is not None:
-            REFUSED.note(region=region, tenant_id=self.credential.tenant_id, now=datetime.now(UTC))
+            if region is not None:
+                tenant_id = self.credential.tenant_id
+                REFUSED.note(region=region, tenant_id=tenant_id, now=datetime.now(UTC))
         answer: Response = super().handle_exception(exc)
         return answer
 

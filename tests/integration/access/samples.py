@@ -59,6 +59,12 @@ PLAIN: dict[str, Any] = {
     # Before every record: a place in an order, which opens nothing.
     "cursor": "AAAAAAAAcACAAAAAAAAAAA",
     "lang": "en",
+    # A passkey of one's own, and a provider that this site has not.
+    "pk": 1,
+    # One of SCIM's resource types, and an account that a client did not make.
+    "scim_id": "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f12",
+    "name": "User",
+    "provider_id": "nowhere",
     # Places in the order of the tenant's own people.
     "after": "00000000-0000-0000-0000-000000000000",
     # A name among the caller's own tenant's: it leads to nobody else's.

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,7 +73,15 @@ def make_person(service) -> Callable[..., Any]:
         person = User.objects.create_user(username=f"p-{uuid.uuid4().hex[:20]}", **fields)
         for place, role in (roles or {}).items():
             slug, region = place.split(".")
-            grant_role(username=person.username, tenant_slug=slug, region=region, role=role)
+            # An outsider's role has an end.
+            ends_at = datetime.now(UTC) + timedelta(days=1) if role == "examiner" else None
+            grant_role(
+                username=person.username,
+                tenant_slug=slug,
+                region=region,
+                role=role,
+                ends_at=ends_at,
+            )
         return person
 
     return make
