@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "auditvault.access.receivers",
     "auditvault.access.windows",
     "auditvault.access.grants",
+    "auditvault.access.break_glass",
     "auditvault.access.usage",
     "auditvault.access.identity",
     "auditvault.ingest",

@@ -1,4 +1,4 @@
-"""Reading approvals and grants: once it is recorded that somebody does, the first time of each window (ADR 26)."""
+"""Reading approvals, grants, break-glass: once it is recorded that somebody does, the first of each window (ADR 26)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.conf import settings
 from auditvault.access.approvals import selectors as approvals
 from auditvault.access.approvals.selectors import ApprovalPage
 from auditvault.access.approvals.store import ApprovalRecord
+from auditvault.access.break_glass.selectors import BreakGlassPage, break_glass_page
 from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.grants import selectors as grants
@@ -71,6 +72,26 @@ def show_grant(*, credential: Credential, region: str, grant_id: UUID, now: date
     """As `grants.selectors.grant`; raises AccessNotRecordedError too."""
     _record(credential, region, now)
     return grants.grant(credential=credential, region=region, grant_id=grant_id)
+
+
+def list_break_glass(
+    *,
+    credential: Credential,
+    region: str,
+    now: datetime,
+    only_unreviewed: bool,
+    cursor: str | None,
+    limit: int,
+) -> BreakGlassPage:
+    """As `break_glass.selectors.break_glass_page`; raises AccessNotRecordedError too."""
+    _record(credential, region, now)
+    return break_glass_page(
+        credential=credential,
+        region=region,
+        only_unreviewed=only_unreviewed,
+        cursor=cursor,
+        limit=limit,
+    )
 
 
 def _record(credential: Credential, region: str, now: datetime) -> None:

@@ -40,11 +40,12 @@ class Demand:
 
     def check(self, credential: Credential, now: datetime) -> None:
         """Raise AccessDeniedError, SeparationError, HumanRequiredError or SecondFactorRequiredError."""
+        # A token cannot do it, whatever its roles and its strength are.
+        if self.who == "session" and not credential.is_session:
+            raise HumanRequiredError("This is done in a session: sign in.")
         self._check_acts(credential)
         if self.who == "human":
             credential.require_human()
-        if self.who == "session" and not credential.is_session:
-            raise HumanRequiredError("This is done in a session: sign in.")
         if self.who == "second_factor":
             credential.require_strong(now)
 

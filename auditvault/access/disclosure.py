@@ -1,7 +1,8 @@
 """The one way content is shown: check, record, commit, then open (design rule 2).
 
 Whole content takes a human who proved themselves by a second factor, a purpose, and a live grant for the purpose's case
-that covers each object which is shown (docs/spec/grants.md). Redacted text takes a human with the engineer's role.
+that covers each object which is shown (docs/spec/grants.md), or an open break-glass of theirs for that case, which
+covers all (docs/spec/break-glass.md). Redacted text takes a human with the engineer's role.
 
 Everything that was asked for is recorded, refusals included; of refusals by the limit the first of a window. If the
 record cannot be written, nothing is opened and the caller learns why; what was not recorded did not happen.
@@ -24,6 +25,7 @@ from uuid import UUID
 
 import psycopg
 
+from auditvault.access.break_glass.store import note_look, open_of
 from auditvault.access.credentials import (
     Credential,
     HumanRequiredError,
@@ -41,10 +43,12 @@ from auditvault.core.policy.access import (
     AccessDeniedError,
     Act,
     Purpose,
+    PurposeCode,
     PurposeError,
     check_purpose,
 )
 from auditvault.core.policy.approvals import HumanId
+from auditvault.core.policy.break_glass import BreakGlass, BreakGlassMissingError
 from auditvault.core.policy.grants import Grant, GrantMissingError
 from auditvault.core.policy.roles import AnyRole
 from auditvault.core.tlog.canonical import JsonValue
@@ -108,15 +112,17 @@ class _Allowed:
     human: HumanId
     purpose: Purpose
     grants: Sequence[Grant]
-    """Live ones for the case, and for the purpose's code; none for redacted text."""
+    """Live ones for the case, and for the purpose's code; none for redacted text, and none under break-glass."""
+    broken: BreakGlass | None = None
+    """The break-glass that it is under."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """One object that is to be shown, and the grant under which it is."""
+    """One object that is to be shown, and the grant under which it is; None under break-glass."""
 
     stored: StoredObject
-    grant: Grant
+    grant: Grant | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +156,8 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
     Raises:
         LookupsLimitedError: too many lookups; the first refusal of a window is recorded.
         SubjectBudgetError: too many people in a day; the first refusal of a day is recorded.
-        AccessDeniedError, PurposeError, HumanRequiredError, SecondFactorRequiredError, GrantMissingError:
-            refused, and the refusal recorded.
+        AccessDeniedError, PurposeError, HumanRequiredError, SecondFactorRequiredError, GrantMissingError,
+            BreakGlassMissingError: refused, and the refusal recorded.
         AccessNotRecordedError: the access log could not be written.
         ContentHashError: no hash.
         ContentTooLargeError: a content is larger than an answer holds; the look is recorded all the same.
@@ -185,6 +191,9 @@ def _allowed(
         else:
             role, human = credential.role_for(Act.RESOLVE_FULL), credential.require_strong(now)
         purpose = check_purpose(code=look.code, case=look.case, reason=look.reason, role=role)
+        if purpose.code is PurposeCode.BREAK_GLASS:
+            broken = _broken(credential, region, human, purpose, now)
+            return _Allowed(role=role, human=human, purpose=purpose, grants=(), broken=broken)
         grants = _grants(credential, region, human, purpose, look.representation, now)
     except (
         AccessDeniedError,
@@ -192,21 +201,48 @@ def _allowed(
         HumanRequiredError,
         SecondFactorRequiredError,
         GrantMissingError,
+        BreakGlassMissingError,
     ) as error:
-        refusal = RecordedAct(
-            actor=credential.actor,
-            actor_role=None,
-            action="resolve",
-            outcome="denied",
-            details={
-                "target": target,
-                "representation": look.representation,
-                "code": error.code,
-            },
-        )
-        record_act(region=region, tenant_id=credential.tenant_id, act=refusal, now=now)
+        _record_refusal(credential, region, look, target, error, now)
         raise
     return _Allowed(role=role, human=human, purpose=purpose, grants=grants)
+
+
+def _record_refusal(
+    credential: Credential,
+    region: str,
+    look: Look,
+    target: str,
+    error: AuditvaultError,
+    now: datetime,
+) -> None:
+    refusal = RecordedAct(
+        actor=credential.actor,
+        actor_role=None,
+        action="resolve",
+        outcome="denied",
+        details={
+            "target": target,
+            "representation": look.representation,
+            "code": error.code,
+        },
+    )
+    record_act(region=region, tenant_id=credential.tenant_id, act=refusal, now=now)
+
+
+def _broken(
+    credential: Credential, region: str, human: HumanId, purpose: Purpose, now: datetime
+) -> BreakGlass:
+    """The break-glass to look under; raises BreakGlassMissingError before anything is looked for."""
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        found = open_of(connection, human=human, case=purpose.case, now=now)
+    if found is None:
+        raise _missing()
+    return found
+
+
+def _missing() -> BreakGlassMissingError:
+    return BreakGlassMissingError("You have no open break-glass for this case.")
 
 
 def _grants(
@@ -241,17 +277,11 @@ class _Found:
 def _find(
     credential: Credential, region: str, tag: bytes, allowed: _Allowed, now: datetime
 ) -> _Found:
-    """The newest objects under the tag that the grants cover. The same statements, whatever is found."""
+    """The newest objects under the tag that the caller may see. The same statements, whatever is found."""
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         refuse_while_restore_pending(connection, region)
-        covered = coverage(connection, allowed.grants)
-        among = objects_by_tag(connection, tag, MAX_OBJECTS + 1, among=covered.among())
         is_anything = is_anything_under(connection, tag)
-        seen = []
-        for stored in among:
-            grant = covered.grant_of(stored, purpose=allowed.purpose, now=now)
-            if grant is not None:
-                seen.append(_Seen(stored=stored, grant=grant))
+        seen = _visible(connection, tag, allowed, now)
         subjects = [one.stored.subject_id for one in seen]
         within = affordable(connection, credential=credential, subjects=subjects)
     # Where the budget is enough for none of them, counting says so.
@@ -261,6 +291,22 @@ def _find(
         has_more=len(seen) > min(len(shown), MAX_OBJECTS),
         is_outside=is_anything and not seen,
     )
+
+
+def _visible(
+    connection: psycopg.Connection[Any], tag: bytes, allowed: _Allowed, now: datetime
+) -> list[_Seen]:
+    """One more than is shown, where there is one: under break-glass of all, otherwise of what the grants cover."""
+    if allowed.broken is not None:
+        everything = objects_by_tag(connection, tag, MAX_OBJECTS + 1)
+        return [_Seen(stored=stored, grant=None) for stored in everything]
+    covered = coverage(connection, allowed.grants)
+    seen = []
+    for stored in objects_by_tag(connection, tag, MAX_OBJECTS + 1, among=covered.among()):
+        grant = covered.grant_of(stored, purpose=allowed.purpose, now=now)
+        if grant is not None:
+            seen.append(_Seen(stored=stored, grant=grant))
+    return seen
 
 
 def _record(
@@ -278,9 +324,11 @@ def _record(
         "representation": look.representation,
         "objects": [str(one.stored.object_id) for one in found.seen],
     }
-    grants = sorted({str(one.grant.grant_id) for one in found.seen})
+    grants = sorted({str(one.grant.grant_id) for one in found.seen if one.grant is not None})
     if grants:
         details["grants"] = list(grants)
+    if allowed.broken is not None:
+        details["break_glass"] = str(allowed.broken.break_glass_id)
     if found.has_more:
         details["more"] = True
     if found.is_outside:
@@ -295,32 +343,47 @@ def _record(
     )
 
     def also(connection: psycopg.Connection[Any], record_id: UUID) -> None:
-        _before_append(connection, credential, found, record_id, now)
+        _before_append(connection, credential, allowed, found, record_id, now)
 
-    return record_counted(
-        credential=credential,
-        region=region,
-        act=act,
-        subjects=[one.stored.subject_id for one in found.seen],
-        target={"target": target, "representation": look.representation},
-        now=now,
-        also=also,
-    )
+    try:
+        return record_counted(
+            credential=credential,
+            region=region,
+            act=act,
+            subjects=[one.stored.subject_id for one in found.seen],
+            target={"target": target, "representation": look.representation},
+            now=now,
+            also=also,
+        )
+    except BreakGlassMissingError as error:
+        _record_refusal(credential, region, look, target, error, now)
+        raise
 
 
 def _before_append(
     connection: psycopg.Connection[Any],
     credential: Credential,
+    allowed: _Allowed,
     found: _Found,
     record_id: UUID,
     now: datetime,
 ) -> None:
     """What is counted with a look, in the transaction of its record: what is raised here undoes both."""
+    if allowed.broken is not None:
+        # Its human may have ended it since it was looked for.
+        objects = len(found.seen)
+        if not note_look(connection, allowed.broken, record_id=record_id, objects=objects, now=now):
+            raise _missing()
+        return
     insert_uses(
         connection,
         credential.tenant_id,
         record_id=record_id,
-        seen=[(one.grant.grant_id, one.stored.object_id) for one in found.seen],
+        seen=[
+            (one.grant.grant_id, one.stored.object_id)
+            for one in found.seen
+            if one.grant is not None
+        ],
         now=now,
     )
 

@@ -13,7 +13,12 @@ from auditvault.access.grants.store import GrantRecord
 from auditvault.api.serializers import StrictSerializer, TraceSearchRequest
 from auditvault.core.policy.access import PurposeCode
 from auditvault.core.policy.approvals import Operation, State
-from auditvault.core.policy.grants import DEFAULT_LIFETIME, MAX_LIFETIME, MAX_NAMED
+from auditvault.core.policy.grants import (
+    DEFAULT_LIFETIME,
+    GRANT_CODES,
+    MAX_LIFETIME,
+    MAX_NAMED,
+)
 from auditvault.core.tlog.canonical import JsonValue
 
 _CASE = 64
@@ -95,9 +100,9 @@ class GrantRequest(StrictSerializer):
 
     case = serializers.CharField(max_length=_CASE)
     codes = serializers.ListField(
-        child=serializers.ChoiceField([code.value for code in PurposeCode]),
+        child=serializers.ChoiceField([code.value for code in PurposeCode if code in GRANT_CODES]),
         min_length=1,
-        max_length=len(PurposeCode),
+        max_length=len(GRANT_CODES),
     )
     scope = ScopeRequest()
     lifetime_seconds = serializers.IntegerField(

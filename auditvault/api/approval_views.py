@@ -16,6 +16,8 @@ from auditvault.access import approval_reading
 from auditvault.access.admission import record_refusal
 from auditvault.access.approvals import services
 from auditvault.access.approvals.store import ApprovalNotFoundError
+from auditvault.access.break_glass.store import BreakGlassNotFoundError
+from auditvault.access.credentials import ReauthenticationRequiredError
 from auditvault.access.demands import Demand, needs
 from auditvault.access.grants.services import approve
 from auditvault.access.grants.store import GrantNotFoundError
@@ -30,6 +32,7 @@ from auditvault.core.policy.approvals import (
     Plan,
     PlanError,
 )
+from auditvault.core.policy.break_glass import BreakGlassError
 from auditvault.core.policy.roles import AccessDeniedError, Act
 
 _ASKING = tuple(act for act in Act if any(act in acts for acts in REQUESTED_BY.values()))
@@ -51,6 +54,9 @@ class StaffView(RegionView):
             OwnApprovalError,
             ApprovalNotFoundError,
             GrantNotFoundError,
+            BreakGlassNotFoundError,
+            BreakGlassError,
+            ReauthenticationRequiredError,
         ) as error:
             self._record(error)
             raise

@@ -8,6 +8,7 @@ from scim2_models import ResourceType, Schema
 from auditvault.api import (
     access_views,
     approval_views,
+    break_glass_views,
     grant_views,
     health,
     otlp,
@@ -59,6 +60,15 @@ urlpatterns = [
     path("api/v1/access/grants", grant_views.GrantsView.as_view()),
     path("api/v1/access/grants/<uuid:grant_id>", grant_views.GrantView.as_view()),
     path("api/v1/access/grants/<uuid:grant_id>/revoke", grant_views.RevokeView.as_view()),
+    path("api/v1/access/break-glass", break_glass_views.BreakGlassView.as_view()),
+    path(
+        "api/v1/access/break-glass/<uuid:break_glass_id>/end",
+        break_glass_views.EndView.as_view(),
+    ),
+    path(
+        "api/v1/access/break-glass/<uuid:break_glass_id>/review",
+        break_glass_views.ReviewView.as_view(),
+    ),
     path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),
     path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
     path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),

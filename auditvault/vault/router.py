@@ -34,6 +34,7 @@ class RegionRouter:
             "access_alerts",
             "access_windows",
             "access_grants",
+            "access_break_glass",
             "access_usage",
             "ingest_policies",
             "evidence_anchors",

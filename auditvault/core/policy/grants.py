@@ -23,6 +23,8 @@ MAX_LIFETIME = timedelta(hours=24)
 MAX_PERIOD = timedelta(days=31)
 MAX_NAMED = 1000
 """Traces, subjects or records that one grant may name."""
+GRANT_CODES = frozenset(PurposeCode) - {PurposeCode.BREAK_GLASS}
+"""Codes that a grant may be for: who breaks glass has none, and is looked at afterwards."""
 _TRACE_ID_SIZE = 16
 
 
@@ -143,8 +145,7 @@ class Grant:
     revoked_at: datetime | None = field(default=None)
 
     def __post_init__(self) -> None:
-        if not self.codes:
-            raise GrantScopeError("A grant names at least one purpose code.")
+        _check_codes(self.codes)
         if not timedelta() < self.expires_at - self.starts_at <= MAX_LIFETIME:
             raise GrantScopeError(
                 f"A grant lives up to {MAX_LIFETIME // timedelta(hours=1)} hours."
@@ -184,6 +185,11 @@ def grant_for(
             "You have no live grant that covers this, for this case and purpose."
         )
     return max(found, key=lambda grant: (grant.expires_at, grant.grant_id))
+
+
+def _check_codes(codes: frozenset[PurposeCode]) -> None:
+    if not codes or not codes <= GRANT_CODES:
+        raise GrantScopeError("A grant names at least one purpose code, and never BREAK_GLASS.")
 
 
 def _check_named(named: frozenset[bytes] | frozenset[UUID]) -> None:
@@ -248,8 +254,7 @@ class GrantTerms:
     lifetime: timedelta = DEFAULT_LIFETIME
 
     def __post_init__(self) -> None:
-        if not self.codes:
-            raise GrantScopeError("A grant names at least one purpose code.")
+        _check_codes(self.codes)
         if not timedelta(minutes=1) <= self.lifetime <= MAX_LIFETIME:
             raise GrantScopeError(
                 f"A grant lives from a minute up to {MAX_LIFETIME // timedelta(hours=1)} hours."

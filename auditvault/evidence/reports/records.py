@@ -1,4 +1,4 @@
-"""Reports about what was done: looks by person and case, break-glass, denials, verification and export.
+"""Reports about what was done: looks by person and case, denials, verification and export.
 
 All of them come from access records, newest first; nothing is sorted by what a record says.
 """
@@ -65,22 +65,6 @@ def looks(sources: Sources) -> Made:
                 "outlier": is_outlier(of_persons) or is_outlier(of_days),
             }
         )
-    return rows, {}
-
-
-def break_glass(sources: Sources) -> Made:
-    """Looks at content in an emergency."""
-    found = sources.access_records(actions=LOOKS, purpose_code="BREAK_GLASS")
-    names = sources.usernames(found)
-    rows: list[Row] = [
-        {
-            **_when_and_who(header, names),
-            "role": header.get("actor_role"),
-            "case": header.get("case"),
-            "objects": len(objects_of(header)),
-        }
-        for header in found
-    ]
     return rows, {}
 
 

@@ -46,6 +46,7 @@ from auditvault.core.reports.catalogue import (
 )
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.evidence.reports import records, rights
+from auditvault.evidence.reports.break_glass import break_glass
 from auditvault.evidence.reports.grants import grants
 from auditvault.evidence.reports.reviewed import reviewed
 from auditvault.evidence.reports.sources import Made, Report, Sources
@@ -69,7 +70,7 @@ _REPORTS: dict[ReportName, Report] = {
     ReportName.EXPIRED_RIGHTS: rights.expired_rights,
     ReportName.GRANTS: grants,
     ReportName.LOOKS: records.looks,
-    ReportName.BREAK_GLASS: records.break_glass,
+    ReportName.BREAK_GLASS: break_glass,
     ReportName.DENIALS: records.denials,
     ReportName.REVIEWS: reviewed,
 }

@@ -34,6 +34,7 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "review_id": ("review_id", "01a20b04-4699-7f93-8be8-716ef9b10def"),
     "approval_id": ("approval_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "grant_id": ("grant_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "break_glass_id": ("break_glass_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -88,6 +89,8 @@ WORDS = frozenset(
         "filters", "format", "staff_names",
         # Of a review.
         "quarter", "list_sha256", "decisions", "line", "decision",
+        # Of the review of a break-glass.
+        "verdict",
         # What is to be approved: looked at by a human, and covering nothing but what is the asker's tenant's.
         "plan", "scope", "query", "codes", "traces", "records", "subjects", "recorded_from", "recorded_before",
     }
@@ -108,6 +111,8 @@ BODIES: dict[str, Any] = {
     },
     "/api/v1/access/approvals": {"plan": PLAN, "case": "INC-1"},
     "/api/v1/access/grants": {"case": "INC-1", "codes": ["INCIDENT"], "scope": {"query": {}}},
+    "/api/v1/access/break-glass": {"case": "INC-1", "reason": PURPOSE["reason"]},
+    "/api/v1/access/break-glass/{break_glass_id}/review": {"verdict": "justified", "case": "REV-1"},
     "/api/v1/resolve": {"content_hash": "sha256:" + "0" * 64, "purpose": PURPOSE},
     "/api/v1/access/people/{person}/roles": {"role": "viewer", "case": "INC-1"},
     "/api/v1/access/tokens/{token}/rotate": {"overlap_seconds": 60},
@@ -134,6 +139,7 @@ class World:
     review_id: str
     approval_id: str
     grant_id: str
+    break_glass_id: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -150,6 +156,7 @@ class World:
             self.said,
             self.approval_id,
             self.grant_id,
+            self.break_glass_id,
         }
 
     @property
@@ -176,6 +183,13 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
             "INSERT INTO access_review VALUES (%s, %s, '2025-Q4', now(), %s, 'user:made', %s, %s)",
             (tenant.tenant_id, review_id, uuid.uuid4(), NO_LINES, sha256(NO_LINES).digest()),
         )
+        break_glass_id = uuid.uuid4()
+        connection.execute(
+            "INSERT INTO access_break_glass (tenant_id, break_glass_id, record_id, human_id, holder, case_ref,"
+            " opened_at, expires_at, due_at) VALUES (%s, %s, %s, %s, 'user:made', 'INC-1', now() - interval '2 hours',"
+            " now() - interval '1 hour', now() + interval '1 day')",
+            (tenant.tenant_id, break_glass_id, uuid.uuid4(), uuid.uuid4()),
+        )
     asker, officer = make_person(tenant, "investigator"), make_person(tenant, "privacy_officer")
     return World(
         tenant=tenant,
@@ -190,6 +204,7 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         person=str(make_person(tenant, "viewer").user.public_id),
         token_id=tenant.token("ingest", "platform").split("_")[1],
         review_id=str(review_id),
+        break_glass_id=str(break_glass_id),
     )
 
 

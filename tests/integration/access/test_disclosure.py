@@ -75,7 +75,6 @@ def test_a_refused_role_is_recorded_as_a_denial(client, tenant, events, role):
 @pytest.mark.parametrize(
     "purpose",
     [
-        {"code": "BREAK_GLASS"},
         {"case": "no reference!"},
         {"case": "-1"},
         {"reason": "too short"},

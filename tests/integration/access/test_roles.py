@@ -64,9 +64,11 @@ def _code(answer):
 
 def expected(demand, role, *, human=False, strong=False):
     """What the declaration says that the outcome is."""
+    if demand.who == "session":
+        return "human_required"  # only tokens are tried here
     if demand.acts and not ALLOWED[role].intersection(demand.acts):
         return "access_denied"
-    if demand.who == "session" or (demand.who in {"human", "second_factor"} and not human):
+    if demand.who in {"human", "second_factor"} and not human:
         return "human_required"
     if demand.who == "second_factor" and not strong:
         return "second_factor_required"

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.integration.evidence_reports.conftest import actor_of
+from tests.integration.ledger.superuser import superuser
 
 
 def objects(count):
@@ -149,3 +150,33 @@ def test_no_act_on_another_tenant_is_reported(report, act, other_tenant, name):
         )
 
     assert report(name) == []
+
+
+def test_the_report_on_break_glass_says_how_far_the_review_has_come(
+    report, account, act, tenant, cluster
+):
+    anna, found = account("investigator"), uuid4()
+    with superuser(cluster, "region_eu") as connection:
+        connection.execute(
+            "INSERT INTO access_break_glass (tenant_id, break_glass_id, record_id, human_id, holder, case_ref,"
+            " opened_at, expires_at, due_at) VALUES (%s, %s, %s, %s, %s, 'INC-2', now() - interval '2 days',"
+            " now() - interval '47 hours', now() - interval '1 hour')",
+            (tenant.tenant_id, found, uuid4(), anna.human_id, actor_of(anna)),
+        )
+    act(
+        "resolve",
+        actor=actor_of(anna),
+        case="INC-2",
+        code="BREAK_GLASS",
+        objects=objects(3),
+        break_glass=str(found),
+    )
+
+    looked, opened = report("break_glass")
+
+    assert [row["what"] for row in (looked, opened)] == ["looked", "opened"]
+    assert {(row["break_glass"], row["review"]) for row in (looked, opened)} == {
+        (str(found), "overdue")
+    }
+    assert (looked["objects"], opened["username"]) == (3, anna.username)
+    assert report("break_glass", filters={"case": "INC-9"}) == []

@@ -191,6 +191,16 @@ def _fill_grants(connection, tenant_id):
         "INSERT INTO access_grant_use VALUES (%s, %s, %s, %s, now())",
         (tenant_id, grant, uuid4(), uuid4()),
     )
+    broken = uuid4()
+    connection.execute(
+        "INSERT INTO access_break_glass (tenant_id, break_glass_id, record_id, human_id, holder, case_ref, opened_at,"
+        " expires_at, due_at) VALUES (%s, %s, %s, %s, 'user:made', 'INC-1', now(), now() + '1h', now() + '1d')",
+        (tenant_id, broken, uuid4(), uuid4()),
+    )
+    connection.execute(
+        "INSERT INTO access_break_glass_look VALUES (%s, %s, %s, 1, now())",
+        (tenant_id, broken, uuid4()),
+    )
 
 
 @pytest.fixture

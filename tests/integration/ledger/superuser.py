@@ -48,6 +48,8 @@ TENANT_TABLES = (
     "access_window",
     "access_grant",
     "access_grant_use",
+    "access_break_glass",
+    "access_break_glass_look",
     "look_count",
     "look_subject",
     "look_alerted",
