@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from auditvault.core.policy.roles import ALLOWED, Role
+from auditvault.core.policy.second_factor import NEED_SECOND_FACTOR
 from tests.integration.access.matrix import page
 from tests.integration.access.operations import operations, schema
 from tests.integration.access.samples import ask, make_world, owner, values_of
@@ -70,6 +71,9 @@ def expected(demand, role, *, human=False, strong=False):
         return "access_denied"
     if demand.who in {"human", "second_factor"} and not human:
         return "human_required"
+    own = ALLOWED[role].intersection(demand.acts)
+    if demand.who == "human" and not strong and own and own <= NEED_SECOND_FACTOR:
+        return "second_factor_required"
     if demand.who == "second_factor" and not strong:
         return "second_factor_required"
     return "answered"
