@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "auditvault.access.windows",
     "auditvault.access.grants",
     "auditvault.access.break_glass",
+    "auditvault.access.transfers",
     "auditvault.access.usage",
     "auditvault.access.identity",
     "auditvault.ingest",

@@ -134,3 +134,20 @@ def open_request(person, *, region="eu"):
     credential = person.signed_in(region=region)
     asked = request(credential=credential, plan=plan, case="INC-1", now=datetime.now(UTC))
     return str(asked.approval_id)
+
+
+def recorded_basis(officer, *, region="eu", to_region="us", lasts=HALF):
+    """A basis on which content may pass from one region to another; its id."""
+    from auditvault.access.transfers.services import BasisTerms, record
+    from auditvault.core.policy.transfers import BasisKind
+
+    now = datetime.now(UTC)
+    terms = BasisTerms(
+        kind=BasisKind.STANDARD_CONTRACTUAL_CLAUSES,
+        reference="SCC/2021-914",
+        to_region=to_region,
+        valid_from=now - HALF,
+        valid_until=now + lasts,
+    )
+    made = record(credential=officer.signed_in(region=region), region=region, terms=terms, now=now)
+    return str(made.basis.basis_id)

@@ -1,4 +1,4 @@
-"""Reading approvals, grants, break-glass: once it is recorded that somebody does, the first of each window (ADR 26)."""
+"""Reading approvals, grants, break-glass and bases: recorded first, the first of each window (ADR 26)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.grants import selectors as grants
 from auditvault.access.grants.selectors import GrantPage, GrantShown
+from auditvault.access.transfers import services as transfers
+from auditvault.access.transfers.store import BasisRecord
 from auditvault.access.windows.services import Before, record_first
 
 
@@ -92,6 +94,12 @@ def list_break_glass(
         cursor=cursor,
         limit=limit,
     )
+
+
+def list_bases(*, credential: Credential, region: str, now: datetime) -> list[BasisRecord]:
+    """As `transfers.services.bases`; raises AccessNotRecordedError too."""
+    _record(credential, region, now)
+    return transfers.bases(credential=credential, region=region)
 
 
 def _record(credential: Credential, region: str, now: datetime) -> None:

@@ -16,7 +16,7 @@ so, whatever the hash; and who has spent their budget, unless it is of somebody 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -166,7 +166,7 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
             recorded all the same.
         NotScannedError: the redacted text was asked for, and there is none; recorded all the same.
     """
-    tag = _tag(region, credential.tenant_id, look.content_hash)
+    tag = tag_of(region, credential.tenant_id, look.content_hash)
     target = f"tag:{tag.hex()}"
     take_lookup(credential=credential, region=region, target=target, now=now)
     allowed = _allowed(credential, region, look, target, now)
@@ -174,11 +174,27 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
         _record(credential, region, look, target, allowed, _Found(), now)
         raise NotScannedError("There is no redacted text under this hash, or not yet.")
     found = _find(credential, region, tag, allowed, now)
-    record_id = _record(credential, region, look, target, allowed, found, now)
-    revealed = _open_all(region, credential.tenant_id, [one.stored for one in found.seen])
+    record_id, revealed = reveal(
+        region=region,
+        tenant_id=credential.tenant_id,
+        found=[one.stored for one in found.seen],
+        record=lambda: _record(credential, region, look, target, allowed, found, now),
+    )
+    return Resolved(record_id=record_id, contents=revealed, has_more=found.has_more)
+
+
+def reveal(
+    *, region: str, tenant_id: UUID, found: Sequence[StoredObject], record: Callable[[], UUID]
+) -> tuple[UUID, list[Revealed]]:
+    """The one function that shows content: `record` commits that it will be shown, and only then is any opened.
+
+    Raises what `record` raises, with nothing opened; ContentNotFoundError, ContentTooLargeError, RestorePendingError.
+    """
+    record_id = record()
+    revealed = _open_all(region, tenant_id, found)
     if not revealed:
         raise ContentNotFoundError("Nothing that you may see is found under this hash.")
-    return Resolved(record_id=record_id, contents=revealed, has_more=found.has_more)
+    return record_id, revealed
 
 
 def _allowed(
@@ -388,7 +404,7 @@ def _before_append(
     )
 
 
-def _open_all(region: str, tenant_id: UUID, found: list[StoredObject]) -> list[Revealed]:
+def _open_all(region: str, tenant_id: UUID, found: Sequence[StoredObject]) -> list[Revealed]:
     """Open what is readable; one person's erased content does not hide another's."""
     revealed = []
     for stored in found:
@@ -421,8 +437,11 @@ def _revealed(region: str, tenant_id: UUID, stored: StoredObject, opened: Opened
     )
 
 
-def _tag(region: str, tenant_id: UUID, content_hash: str) -> bytes:
-    """The lookup tag: made from a SHA-256 that the caller took of the content, or given as such."""
+def tag_of(region: str, tenant_id: UUID, content_hash: str) -> bytes:
+    """The lookup tag: made from a SHA-256 that the caller took of the content, or given as such.
+
+    Raises ContentHashError.
+    """
     match = _HASH.fullmatch(content_hash)
     if match is None:
         raise ContentHashError("Give `sha256:` or `tag:` and 64 lower-case hex digits.")

@@ -15,6 +15,7 @@ from auditvault.api import (
     people,
     rights,
     tlog,
+    transfer_views,
     views,
 )
 from auditvault.api.scim import views as scim
@@ -24,6 +25,8 @@ urlpatterns = [
     path("api/v1/traces/search", views.TraceSearchView.as_view()),
     path("api/v1/traces/<str:trace_id>", views.TraceView.as_view()),
     path("api/v1/resolve", views.ResolveView.as_view()),
+    path("api/v1/resolve/across", transfer_views.ReadAcrossView.as_view()),
+    path("api/v1/resolve/across/requests", transfer_views.AskAcrossView.as_view()),
     path("api/v1/receipts/<uuid:interaction_id>", views.ReceiptView.as_view()),
     path("api/v1/receipts/<uuid:interaction_id>/tlog-proof", views.TlogProofView.as_view()),
     path("api/v1/access/tokens/mine", people.OwnTokensView.as_view()),
@@ -69,6 +72,8 @@ urlpatterns = [
         "api/v1/access/break-glass/<uuid:break_glass_id>/review",
         break_glass_views.ReviewView.as_view(),
     ),
+    path("api/v1/access/transfer-bases", transfer_views.BasesView.as_view()),
+    path("api/v1/access/transfer-bases/<uuid:basis_id>/end", transfer_views.EndBasisView.as_view()),
     path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),
     path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
     path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),

@@ -115,7 +115,7 @@ class ResolveView(RegionView):
         return Response(
             {
                 "access_record": str(resolved.record_id),
-                "contents": [_revealed(item) for item in resolved.contents],
+                "contents": [revealed_body(item) for item in resolved.contents],
                 "more": resolved.has_more,
             }
         )
@@ -331,7 +331,8 @@ def _span(node: SpanNode) -> dict[str, Any]:
     return {"header": node.header, "depth": node.depth, "missing_parent": node.missing_parent}
 
 
-def _revealed(item: Revealed) -> dict[str, Any]:
+def revealed_body(item: Revealed) -> dict[str, Any]:
+    """A content as it is answered."""
     encoding, content = _encoded(item.content)
     return {
         "object_id": str(item.object_id),

@@ -35,6 +35,7 @@ class RegionRouter:
             "access_windows",
             "access_grants",
             "access_break_glass",
+            "access_transfers",
             "access_usage",
             "ingest_policies",
             "evidence_anchors",

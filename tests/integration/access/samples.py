@@ -18,7 +18,7 @@ from tests.integration.access.operations import Operation
 from tests.integration.ingest.sending import chat, headers_of, protobuf_of, record
 from tests.integration.ledger.superuser import log_number, superuser
 from tests.integration.vault.looking import PURPOSE
-from tests.staff import live_grant, make_person, open_request
+from tests.staff import live_grant, make_person, open_request, recorded_basis
 
 # What refers to something of a tenant's, wherever it is named: in a path, a query or a body.
 # name -> (the attribute of `World` that has it, what has the same form and is nobody's)
@@ -35,6 +35,7 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "approval_id": ("approval_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "grant_id": ("grant_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "break_glass_id": ("break_glass_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "basis_id": ("basis_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -91,6 +92,8 @@ WORDS = frozenset(
         "quarter", "list_sha256", "decisions", "line", "decision",
         # Of the review of a break-glass.
         "verdict",
+        # Of a transfer: another region of the tenant's own; hashes, looked for among what the tenant has there.
+        "region", "contents", "reference", "to_region", "valid_from", "valid_until",
         # What is to be approved: looked at by a human, and covering nothing but what is the asker's tenant's.
         "plan", "scope", "query", "codes", "traces", "records", "subjects", "recorded_from", "recorded_before",
     }
@@ -114,6 +117,24 @@ BODIES: dict[str, Any] = {
     "/api/v1/access/break-glass": {"case": "INC-1", "reason": PURPOSE["reason"]},
     "/api/v1/access/break-glass/{break_glass_id}/review": {"verdict": "justified", "case": "REV-1"},
     "/api/v1/resolve": {"content_hash": "sha256:" + "0" * 64, "purpose": PURPOSE},
+    "/api/v1/resolve/across": {
+        "region": "us",
+        "approval_id": "01a20b04-4699-7f93-8be8-716ef9b10dee",
+        "purpose": PURPOSE,
+    },
+    "/api/v1/resolve/across/requests": {
+        "region": "us",
+        "contents": ["tag:" + "0" * 64],
+        "code": "INCIDENT",
+        "case": "INC-1",
+    },
+    "/api/v1/access/transfer-bases": {
+        "kind": "derogation",
+        "reference": "TIA/1",
+        "to_region": "us",
+        "valid_from": "2026-01-01T00:00:00Z",
+        "valid_until": "2199-01-01T00:00:00Z",
+    },
     "/api/v1/access/people/{person}/roles": {"role": "viewer", "case": "INC-1"},
     "/api/v1/access/tokens/{token}/rotate": {"overlap_seconds": 60},
 }
@@ -140,6 +161,7 @@ class World:
     approval_id: str
     grant_id: str
     break_glass_id: str
+    basis_id: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -157,6 +179,7 @@ class World:
             self.approval_id,
             self.grant_id,
             self.break_glass_id,
+            self.basis_id,
         }
 
     @property
@@ -195,6 +218,7 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         tenant=tenant,
         approval_id=open_request(asker),
         grant_id=str(live_grant(asker, officer)),
+        basis_id=recorded_basis(officer),
         trace_id=span.trace_id.hex(),
         interaction_id=header["id"],
         log_id=log_id,

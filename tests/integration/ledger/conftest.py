@@ -142,6 +142,15 @@ def _fill_by_hand(cluster, tenant_id):
             "INSERT INTO access_window VALUES (%s, 'token:made', 'read_log', now(), 1)",
             (tenant_id,),
         )
+        basis = (tenant_id, uuid4())
+        connection.execute(
+            "INSERT INTO transfer_basis VALUES (%s, %s, 'derogation', 'made', 'eu', 'us', now(), now() + '1h', %s,"
+            " 'user:made', now())",
+            (*basis, uuid4()),
+        )
+        connection.execute(
+            "INSERT INTO transfer_basis_end VALUES (%s, %s, 'user:made', now())", basis
+        )
         fill_holds(connection, tenant_id)
         fill_requests(connection, tenant_id)
         number = log_number(connection, tenant_id, "interactions")

@@ -50,6 +50,8 @@ TENANT_TABLES = (
     "access_grant_use",
     "access_break_glass",
     "access_break_glass_look",
+    "transfer_basis",
+    "transfer_basis_end",
     "look_count",
     "look_subject",
     "look_alerted",

@@ -82,8 +82,26 @@ def test_disclosure_opens_in_one_place_and_after_the_record():
     showing = {name for name, body in functions.items() if "_open_all" in calls(body)}
     order = calls(functions["resolve"])
 
-    assert (opening, showing) == ({"_open_all"}, {"resolve"})
-    assert order.index("_allowed") < order.index("_record") < order.index("_open_all")
+    assert (opening, showing) == ({"_open_all"}, {"reveal"})
+    assert "_record" in order[order.index("reveal") :]
+    assert order.index("_allowed") < order.index("reveal")
+    revealing = calls(functions["reveal"])
+    assert revealing.index("record") < revealing.index("_open_all")
+
+
+def test_two_ways_lead_to_it_and_each_hands_in_how_its_look_is_recorded():
+    """Content of one's own region, and of another."""
+    users = {
+        module
+        for module, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", getattr(node.func, "attr", "")) == "reveal"
+    }
+    order = calls(functions_of("access/across.py")["read"])
+
+    assert users == {"access.across", "access.disclosure"}
+    assert order.index("_allowed") < order.index("reveal") < order.index("_record")
 
 
 def test_no_command_and_no_task_calls_what_shows_content():

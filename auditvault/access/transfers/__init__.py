@@ -1,0 +1,1 @@
+"""Transfer bases: why content of one region may be read from another."""
