@@ -9,6 +9,7 @@ from auditvault.api import (
     access_views,
     approval_views,
     break_glass_views,
+    export_views,
     grant_views,
     health,
     otlp,
@@ -74,6 +75,13 @@ urlpatterns = [
     ),
     path("api/v1/access/transfer-bases", transfer_views.BasesView.as_view()),
     path("api/v1/access/transfer-bases/<uuid:basis_id>/end", transfer_views.EndBasisView.as_view()),
+    path("api/v1/evidence/exports", export_views.ExportsView.as_view()),
+    path("api/v1/evidence/exports/plan", export_views.ExportPlanView.as_view()),
+    path("api/v1/evidence/exports/<uuid:export_id>", export_views.ExportShownView.as_view()),
+    path(
+        "api/v1/evidence/exports/<uuid:export_id>/cancel", export_views.ExportCancelView.as_view()
+    ),
+    path("api/v1/evidence/exports/<uuid:export_id>/file", export_views.ExportFileView.as_view()),
     path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),
     path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
     path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),

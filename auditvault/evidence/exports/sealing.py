@@ -8,6 +8,7 @@ secret, and that it is the part which was made is said by the SHA-256 in the log
 from __future__ import annotations
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -31,7 +32,7 @@ def read_certificate(pem: str) -> bytes:
         found = x509.load_pem_x509_certificate(pem.encode())
         key = found.public_key()
         body = found.public_bytes(Encoding.DER)
-    except (ValueError, TypeError, UnicodeError) as error:
+    except (ValueError, TypeError, UnicodeError, UnsupportedAlgorithm) as error:
         raise CertificateError("Give one X.509 certificate in PEM.") from error
     if not isinstance(key, RSAPublicKey) or key.key_size < _LEAST_BITS or len(body) > _MOST_BYTES:
         raise CertificateError("The certificate's key must be RSA, of 2048 bits or more.")

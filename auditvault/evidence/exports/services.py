@@ -2,7 +2,8 @@
 
 Asking, and what a crash leaves behind:
 
-1. The look is recorded in the access log with its filters and the number of rows.    Crash after: a look, no export.
+1. The look is recorded in the access log with its filters and the number of rows, also where the export is then refused
+   for their number.                                                                  Crash after: a look, no export.
 2. The export is queued, and for a bulk one the approval used up, in one transaction.          Crash: both or neither.
 
 Making the parts is for `making`. Filters are those that name nobody and that nobody typed: what is stored of a request
@@ -26,9 +27,9 @@ from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.ids import uuid7
-from auditvault.core.policy.access import AccessDeniedError, Act
+from auditvault.core.policy.access import Act
 from auditvault.core.policy.approvals import ApprovalMissingError, Operation, Plan
-from auditvault.core.tlog.canonical import JsonValue, canonical_bytes, parse_canonical
+from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.evidence.exports.rows import Form
 from auditvault.evidence.exports.sealing import read_certificate
 from auditvault.ledger.scope import region_alias, tenant_scope
@@ -41,6 +42,12 @@ class ExportTooLargeError(AuditvaultError):
     """More rows match than an export may have."""
 
     code = "export_too_large"
+
+
+class ExportEmptyError(AuditvaultError):
+    """Nothing matches."""
+
+    code = "export_empty"
 
 
 class ExportNotFoundError(AuditvaultError):
@@ -84,29 +91,38 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportRecord:
-    """An export as its human and whoever examines looks see it."""
+class Planned:
+    """An export that was not asked for yet."""
 
-    export_id: UUID
-    actor: str
-    request: dict[str, JsonValue]
-    created_at: datetime
-    expires_at: datetime
-    state: str
+    plan: Plan
     rows: int
-    parts: int
+    is_bulk: bool
+    """Whether somebody else has to approve the plan."""
 
 
-def plan_of(*, credential: Credential, region: str, wanted: Wanted) -> Plan:
-    """What somebody else has to approve for a bulk export: the hash of its rows is part of it.
+def plan_of(*, credential: Credential, region: str, wanted: Wanted, now: datetime) -> Planned:
+    """What somebody else has to approve for a bulk export: the hash of its rows is part of it. The look is recorded.
 
-    Raises AccessDeniedError, CertificateError, ExportTooLargeError.
+    Raises AccessDeniedError, CertificateError, ExportEmptyError, ExportTooLargeError, AccessNotRecordedError.
     """
-    credential.role_for(Act.READ_HEADERS)
+    role = credential.role_for(Act.READ_HEADERS)
     certificate = read_certificate(wanted.certificate)
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         records = _records(connection, wanted)
-    return _plan(credential, region, wanted, certificate, records)
+    act = RecordedAct(
+        actor=credential.actor,
+        actor_role=role.value,
+        action="plan_export",
+        outcome="granted",
+        details={**wanted.members(), "rows": len(records)},
+    )
+    record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
+    _check_number(records)
+    return Planned(
+        plan=_plan(credential, region, wanted, certificate, records),
+        rows=len(records),
+        is_bulk=len(records) > settings.EXPORT_ROWS_ALONE,
+    )
 
 
 def ask(
@@ -120,18 +136,14 @@ def ask(
     """Queue an export and return its id; above EXPORT_ROWS_ALONE rows under an approval of exactly that.
 
     Raises:
-        AccessDeniedError, HumanRequiredError, SecondFactorRequiredError, CertificateError, ExportTooLargeError,
-        AccessNotRecordedError, and what `use_within` raises: nothing was queued.
+        AccessDeniedError, HumanRequiredError, SecondFactorRequiredError, CertificateError, ExportEmptyError,
+        ExportTooLargeError, AccessNotRecordedError, and what `use_within` raises: nothing was queued.
     """
     role, human = credential.role_for(Act.READ_HEADERS), credential.require_strong(now)
     certificate = read_certificate(wanted.certificate)
     export_id = uuid7(now)
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         records = _records(connection, wanted)
-    if len(records) > settings.EXPORT_ROWS_ALONE and approval_id is None:
-        raise ApprovalMissingError(
-            "So many rows are a bulk export, which somebody else has to approve."
-        )
     act = RecordedAct(
         actor=credential.actor,
         actor_role=role.value,
@@ -140,6 +152,11 @@ def ask(
         details={**wanted.members(), "export": str(export_id), "rows": len(records)},
     )
     record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now)
+    _check_number(records)
+    if len(records) > settings.EXPORT_ROWS_ALONE and approval_id is None:
+        raise ApprovalMissingError(
+            "So many rows are a bulk export, which somebody else has to approve."
+        )
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         connection.execute(
             "INSERT INTO evidence_export (tenant_id, export_id, human, actor, request, certificate, created_at,"
@@ -167,22 +184,6 @@ def ask(
     return export_id
 
 
-def exports(*, credential: Credential, region: str) -> list[ExportRecord]:
-    """The caller's exports, newest first; of everybody, for who examines looks."""
-    human: UUID | None = None
-    try:
-        credential.role_for(Act.READ_ACCESS_LOG)
-    except AccessDeniedError:
-        human = credential.require_human()
-    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
-        rows = connection.execute(
-            "SELECT export_id, actor, request, created_at, expires_at, state, row_count, part_count"
-            " FROM evidence_export WHERE %s::uuid IS NULL OR human = %s ORDER BY export_id DESC LIMIT 200",
-            (human, human),
-        ).fetchall()
-    return [_record(row) for row in rows]
-
-
 def cancel(*, credential: Credential, region: str, export_id: UUID) -> None:
     """Give an export up that was not fetched; its parts are deleted. Raises ExportNotFoundError."""
     human = credential.require_human()
@@ -196,36 +197,61 @@ def fetch(
 ) -> list[tuple[int, bytes]]:
     """The encrypted parts, number and bytes, for who asked, once; the look is recorded first.
 
-    Raises ExportNotFoundError, SecondFactorRequiredError, HumanRequiredError or AccessNotRecordedError.
+    They are read before the export is moved on, since from then on they may be deleted at any time, and given out after
+    that is committed: a crash in between costs the requester the export, and gives nobody a second copy.
+
+    Raises AccessDeniedError, ExportNotFoundError, SecondFactorRequiredError, HumanRequiredError or
+    AccessNotRecordedError.
     """
-    human = credential.require_strong(now)
+    role, human = credential.role_for(Act.READ_HEADERS), credential.require_strong(now)
+    parts = _parts(credential, region, export_id, human)
+    if not parts:
+        raise _not_to_be_had()
 
     def also(connection: psycopg.Connection[Any], _record_id: UUID) -> None:
         if not _moved(connection, export_id, "fetched", human):
-            raise ExportNotFoundError("There is no such export to fetch.")
+            raise _not_to_be_had()
 
     act = RecordedAct(
         actor=credential.actor,
-        actor_role=None,
+        actor_role=role.value,
         action="fetch_export",
         outcome="granted",
         details={"export": str(export_id)},
     )
     record_act(region=region, tenant_id=credential.tenant_id, act=act, now=now, also=also)
+    return parts
+
+
+def _not_to_be_had() -> ExportNotFoundError:
+    return ExportNotFoundError("There is no such export to fetch.")
+
+
+def _parts(
+    credential: Credential, region: str, export_id: UUID, human: UUID
+) -> list[tuple[int, bytes]]:
+    """All parts of an export of that human's that is made; none of any other."""
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         rows = connection.execute(
-            "SELECT number, body FROM evidence_export_part WHERE export_id = %s ORDER BY number",
-            (export_id,),
+            "SELECT p.number, p.body FROM evidence_export_part AS p"
+            " JOIN evidence_export AS e USING (tenant_id, export_id)"
+            " WHERE export_id = %s AND e.human = %s AND e.state = 'made' ORDER BY p.number",
+            (export_id, human),
         ).fetchall()
     return [(number, bytes(body)) for number, body in rows]
 
 
 def _records(connection: psycopg.Connection[Any], wanted: Wanted) -> list[UUID]:
+    """What matches; one more than an export may have, where it is too many."""
+    return matching_records(connection, wanted.search(), settings.EXPORT_MOST_ROWS + 1)
+
+
+def _check_number(records: list[UUID]) -> None:
     most = settings.EXPORT_MOST_ROWS
-    found = matching_records(connection, wanted.search(), most + 1)
-    if len(found) > most:
+    if not records:
+        raise ExportEmptyError("Nothing matches, so there is nothing to export.")
+    if len(records) > most:
         raise ExportTooLargeError(f"An export has at most {most} rows. Choose a shorter period.")
-    return found
 
 
 def _plan(
@@ -250,17 +276,3 @@ def _moved(connection: psycopg.Connection[Any], export_id: UUID, state: str, hum
         "SELECT evidence_move_export(%s, %s, 0, %s)", (export_id, state, human)
     ).fetchone()
     return bool(row and row[0])
-
-
-def _record(row: tuple[Any, ...]) -> ExportRecord:
-    request = parse_canonical(bytes(row[2]))
-    return ExportRecord(
-        export_id=row[0],
-        actor=row[1],
-        request=request if isinstance(request, dict) else {},
-        created_at=row[3],
-        expires_at=row[4],
-        state=row[5],
-        rows=row[6],
-        parts=row[7],
-    )

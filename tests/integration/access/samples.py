@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.integration.access.operations import Operation
 from tests.integration.ingest.sending import chat, headers_of, protobuf_of, record
 from tests.integration.ledger.superuser import log_number, superuser
 from tests.integration.vault.looking import PURPOSE
+from tests.own_key import own_certificate
 from tests.staff import live_grant, make_person, open_request, recorded_basis
 
 # What refers to something of a tenant's, wherever it is named: in a path, a query or a body.
@@ -36,6 +38,7 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "grant_id": ("grant_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "break_glass_id": ("break_glass_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "basis_id": ("basis_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "export_id": ("export_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -95,6 +98,7 @@ WORDS = frozenset(
         # Of a transfer: another region of the tenant's own; hashes, looked for among what the tenant has there.
         "region", "contents", "reference", "to_region", "valid_from", "valid_until",
         # What is to be approved: looked at by a human, and covering nothing but what is the asker's tenant's.
+        "certificate",
         "plan", "scope", "query", "codes", "traces", "records", "subjects", "recorded_from", "recorded_before",
     }
 )  # fmt: skip
@@ -105,6 +109,11 @@ PLAN = (
     '{"operation":"bulk_export","parameters":{},"region":"eu",'
     '"tenant":"00000000-0000-0000-0000-00000000000a","v":"auditvault/plan/1"}'
 )
+EXPORT = {
+    "started_from": "2020-01-01T00:00:00Z",
+    "started_before": "2035-01-01T00:00:00Z",
+    "certificate": own_certificate()[1],
+}
 # A body that is complete, where `{}` is not.
 BODIES: dict[str, Any] = {
     "/api/v1/access/tokens/mine": {"roles": ["viewer"]},
@@ -112,6 +121,8 @@ BODIES: dict[str, Any] = {
         "list_sha256": sha256(NO_LINES).hexdigest(),
         "decisions": [],
     },
+    "/api/v1/evidence/exports": EXPORT,
+    "/api/v1/evidence/exports/plan": EXPORT,
     "/api/v1/access/approvals": {"plan": PLAN, "case": "INC-1"},
     "/api/v1/access/grants": {"case": "INC-1", "codes": ["INCIDENT"], "scope": {"query": {}}},
     "/api/v1/access/break-glass": {"case": "INC-1", "reason": PURPOSE["reason"]},
@@ -162,6 +173,7 @@ class World:
     grant_id: str
     break_glass_id: str
     basis_id: str
+    export_id: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -180,6 +192,7 @@ class World:
             self.grant_id,
             self.break_glass_id,
             self.basis_id,
+            self.export_id,
         }
 
     @property
@@ -229,7 +242,21 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         token_id=tenant.token("ingest", "platform").split("_")[1],
         review_id=str(review_id),
         break_glass_id=str(break_glass_id),
+        export_id=an_export(tenant),
     )
+
+
+def an_export(tenant: Any) -> str:
+    """What somebody asked for and nobody has made yet; its id."""
+    from auditvault.evidence.exports.services import Wanted, ask
+
+    wanted = Wanted(
+        started_from=datetime(2020, 1, 1, tzinfo=UTC),
+        started_before=datetime(2035, 1, 1, tzinfo=UTC),
+        certificate=EXPORT["certificate"],
+    )
+    asker = make_person(tenant, "viewer").signed_in()
+    return str(ask(credential=asker, region="eu", wanted=wanted, now=datetime.now(UTC)))
 
 
 def own(world: World, name: str) -> Any:
@@ -309,7 +336,7 @@ def able(tenant: Any, operation: Operation, role: Role) -> dict[str, str]:
 
 def owner(operation: Operation, roles: Sequence[Role]) -> Role:
     """Of roles that may ask, one whose people see the tenant's own thing, and not only what they asked for."""
-    about_staff = operation.path.startswith("/api/v1/access/")
+    about_staff = operation.path.startswith(("/api/v1/access/", "/api/v1/evidence/exports/{"))
     for role in (Role.AUDITOR, Role.PRIVACY_OFFICER) if about_staff else ():
         if role in roles:
             return role

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
-import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.integration.ingest.sending import START_NS, chat, record
 from tests.integration.ledger.superuser import superuser
+from tests.own_key import opened_by_openssl, own_certificate
 from tests.staff import make_person
 
 STARTED = datetime.fromtimestamp(START_NS / 1e9, UTC)
@@ -27,20 +24,7 @@ STARTED = datetime.fromtimestamp(START_NS / 1e9, UTC)
 @pytest.fixture(scope="module")
 def own_key():
     """A key of somebody's, and a certificate with it in PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "me")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, SHA256())
-    )
-    return key, made.public_bytes(Encoding.PEM).decode()
+    return own_certificate()
 
 
 @pytest.fixture
@@ -84,20 +68,15 @@ def fetch(viewer, export_id):
 
 
 def listed(viewer):
-    from auditvault.evidence.exports.services import exports
+    from auditvault.evidence.exports.reading import list_exports
 
-    return {each.export_id: each for each in exports(credential=viewer.signed_in(), region="eu")}
+    page = list_exports(credential=viewer.signed_in(), region="eu", now=datetime.now(UTC))
+    return {each.export_id: each for each in page.exports}
 
 
 def opened(parts, own_key, tmp_path):
     """What OpenSSL's own program makes of the parts."""
-    key = tmp_path / "key.pem"
-    key.write_bytes(own_key[0].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    texts = []
-    for _, body in parts:
-        words = ["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", str(key)]
-        texts.append(subprocess.run(words, input=body, capture_output=True, check=True).stdout)
-    return texts
+    return [opened_by_openssl(body, own_key[0], tmp_path) for _, body in parts]
 
 
 def admin(cluster, tenant, action):
@@ -171,10 +150,11 @@ def test_the_look_is_recorded_before_with_its_filters_and_its_rows(
 def test_a_formula_that_a_sender_wrote_is_none_in_the_file(
     client, tenant, viewer, wanted, own_key, tmp_path
 ):
-    record(client, tenant, chat("a", attributes={"gen_ai.request.model": "=cmd|' /C calc'!A0"}))
+    record(client, tenant, chat("a", attributes={"gen_ai.request.model": "@SUM/1+1"}))
     export_id = ask(viewer, wanted)
     make()
     (text,) = opened(fetch(viewer, export_id), own_key, tmp_path)
+    assert '"\'@SUM/1+1"' in text.decode()
     assert not any(
         cell.startswith(("=", "+", "-", "@"))
         for row in csv.reader(io.StringIO(text.decode()))
@@ -282,7 +262,7 @@ def approved(tenant, viewer, wanted):
 
     now = datetime.now(UTC)
     mine = viewer.signed_in()
-    plan = plan_of(credential=mine, region="eu", wanted=wanted)
+    plan = plan_of(credential=mine, region="eu", wanted=wanted, now=now).plan
     asked = approvals.request(credential=mine, plan=plan, case="INC-1", now=now)
     officer = make_person(tenant, "privacy_officer").signed_in()
     approvals.approve(credential=officer, region="eu", approval_id=asked.approval_id, now=now)
@@ -372,6 +352,32 @@ def test_what_is_no_certificate_is_refused(client, tenant, viewer, wanted, pem):
 
     with pytest.raises(CertificateError):
         ask(viewer, replace(wanted, certificate=pem))
+
+
+def test_a_key_of_a_kind_that_nobody_knows_is_refused(wanted):
+    from auditvault.evidence.exports.sealing import CertificateError, read_certificate
+
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    der = base64.b64decode(wanted.certificate.replace(begin, "").replace(end, ""))
+    rsa = bytes.fromhex("06092a864886f70d010101")  # rsaEncryption
+    assert rsa in der
+    other = base64.encodebytes(der.replace(rsa, rsa[:-1] + b"\x63")).decode()
+    with pytest.raises(CertificateError):
+        read_certificate(f"{begin}\n{other}{end}\n")
+
+
+def test_an_export_of_nothing_is_refused_and_the_look_recorded(tenant, viewer, wanted, cluster):
+    from auditvault.evidence.exports.services import ExportEmptyError
+
+    with pytest.raises(ExportEmptyError):
+        ask(viewer, wanted)
+    assert listed(viewer) == {}
+    with superuser(cluster, "region_eu") as connection:
+        (row,) = connection.execute(
+            "SELECT header FROM access_event WHERE tenant_id = %s AND action = 'export'",
+            (tenant.tenant_id,),
+        ).fetchall()
+    assert json.loads(bytes(row[0]))["details"]["rows"] == 0
 
 
 def test_an_unknown_export_is_not_found(viewer):
