@@ -7,6 +7,7 @@ from scim2_models import ResourceType, Schema
 
 from auditvault.api import (
     access_views,
+    alert_views,
     approval_views,
     break_glass_views,
     export_views,
@@ -44,6 +45,7 @@ urlpatterns = [
     path("api/v1/access/tokens/<str:token>/rotate", rights.TokenRotationView.as_view()),
     path("api/v1/access/tokens/<str:token>/revoke", rights.TokenRevocationView.as_view()),
     path("api/v1/access/log", access_views.AccessLogView.as_view()),
+    path("api/v1/access/alerts", alert_views.AlertsView.as_view()),
     path("api/v1/access/reports", access_views.ReportsView.as_view()),
     path("api/v1/access/reviews", access_views.ReviewsView.as_view()),
     path("api/v1/access/reviews/<uuid:review_id>", access_views.ReviewView.as_view()),
