@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.acceptance.canaries import Canaries
 from tests.acceptance.otlp_bodies import make_request, make_span
@@ -102,7 +102,6 @@ def refused_questions(canaries: Canaries, reader: str) -> Iterator[Refused]:
         "code": {"code": canaries.new("purpose code")},
         "case": {"case": f"{canaries.address('case')} and more"},
         "long reason": {"reason": canaries.new("long reason") * 100},
-        "code not allowed": {"code": "BREAK_GLASS", "reason": canaries.new("reason refused")},
     }
     bodies: dict[str, tuple[str, object]] = {
         "unknown member": ("/api/v1/traces/search", {"unheard_of": canaries.new("member")}),
@@ -121,6 +120,10 @@ def refused_questions(canaries: Canaries, reader: str) -> Iterator[Refused]:
     }
     for name, (path, body) in bodies.items():
         yield _question(name, path, json.dumps(body).encode(), reader)
+    unopened = {**PURPOSE, "code": "BREAK_GLASS", "reason": canaries.new("reason refused")}
+    body = json.dumps({"content_hash": _HASH, "purpose": unopened}).encode()
+    asked = _question("purpose: not opened", "/api/v1/resolve", body, reader)
+    yield replace(asked, expected=frozenset({403, 422}))
     broken = f'{{"content_hash": {canaries.new("broken question")}'.encode()
     yield _question("broken question", "/api/v1/resolve", broken, reader)
 
