@@ -74,7 +74,9 @@ def caseless(value: str) -> str:
     """As `exact`, in lower case and without invisible characters."""
     if value.isascii():
         return exact(value.lower())
-    return exact(normalize("NFC", _visible(value)).lower()) or exact(value)
+    # Where nothing is left but white space, the text is what it was.
+    seen = normalize("NFC", _visible(value)).strip()
+    return seen.lower() or exact(value)
 
 
 def compact(value: str) -> str:
@@ -98,7 +100,7 @@ def email(value: str) -> str:
     text = value if value.isascii() else _visible(value).translate(_AT_SIGNS)
     local, at, domain = text.rpartition("@")
     local, domain = caseless(local.strip()) if local.strip() else "", _domain(domain)
-    return f"{local}@{domain}" if at and local and domain else caseless(text or value)
+    return f"{local}@{domain}" if at and local and domain else caseless(text if text.strip() else value)
 
 
 def without_invisible(value: str) -> str:

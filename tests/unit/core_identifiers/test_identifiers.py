@@ -77,6 +77,7 @@ def test_two_writings_of_the_same_characters_are_equal(name: str, text: str) -> 
 
 
 @every_rule
+@example(text="\xad", before=" ")
 @given(text=texts.filter(str.strip), before=st.sampled_from(["", " ", "\t\n", "\u00a0\u2003"]))
 def test_white_space_around_a_text_does_not_count(name: str, text: str, before: str) -> None:
     assert RULES[name](f"{before}{text}{before}") == RULES[name](text)
