@@ -58,7 +58,7 @@ PLAIN: dict[str, Any] = {
     "outcome": "granted",
     "purpose_code": "INCIDENT",
     "case": "INC-1",
-    "role": "auditor",
+    "role": "viewer",
     "target": "tag:" + "0" * 64,
     "limit": 1,
     # Before every record: a place in an order, which opens nothing.
