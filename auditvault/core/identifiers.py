@@ -100,7 +100,11 @@ def email(value: str) -> str:
     text = value if value.isascii() else _visible(value).translate(_AT_SIGNS)
     local, at, domain = text.rpartition("@")
     local, domain = caseless(local.strip()) if local.strip() else "", _domain(domain)
-    return f"{local}@{domain}" if at and local and domain else caseless(text if text.strip() else value)
+    return (
+        f"{local}@{domain}"
+        if at and local and domain
+        else caseless(text if text.strip() else value)
+    )
 
 
 def without_invisible(value: str) -> str:

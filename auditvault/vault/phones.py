@@ -23,13 +23,19 @@ def phone(value: str, region: str | None) -> str:
     """A number as `+4930123456` or `+4930123456;ext=7`.
 
     `region` is the country of numbers without a country's code, as ISO 3166. What is no possible number is a text of
-    its own: its digits without what separates them, or as `exact` where it holds anything else. Never fails.
+    its own: its digits without what separates them, or as `exact` where it holds anything else, or where what was read
+    reads otherwise a second time (of some texts each reading takes a leading zero away). Never fails.
     """
-    text = normalize("NFKC", without_invisible(value)).strip()
+    text = normalize("NFKC", without_invisible(value)).strip() or value
+    read = _read(text, region)
+    return read if _read(read, region) == read else exact(text)
+
+
+def _read(text: str, region: str | None) -> str:
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
-        return _unparsed(text or value)
+        return _unparsed(text)
     if not phonenumbers.is_possible_number(number):
         return _unparsed(text)
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

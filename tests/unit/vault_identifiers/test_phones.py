@@ -5,7 +5,7 @@ from __future__ import annotations
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from auditvault.core.identifiers import without_invisible
@@ -20,6 +20,8 @@ numbers = st.one_of(
 )
 
 
+@example("+4300000000", None)
+@example("0)1", "DE")
 @given(numbers, regions)
 def test_what_was_normalised_stays_as_it_is(value: str, region: str | None) -> None:
     once = phone(value, region)
