@@ -7,6 +7,8 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
+from auditvault.core.policy.alerts import AlertKind
+from auditvault.core.policy.transfers import BasisKind
 from settings import environment as env
 from settings.mail import mail_server
 
@@ -364,7 +366,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],
-    "ENUM_NAME_OVERRIDES": {"PurposeCode": "auditvault.core.policy.access.PurposeCode"},
+    "ENUM_NAME_OVERRIDES": {
+        "PurposeCode": "auditvault.core.policy.access.PurposeCode",
+        "BasisKind": [kind.value for kind in BasisKind],
+        "AlertKind": [kind.value for kind in AlertKind],
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "auditvault.api.schema.complete",

@@ -95,7 +95,7 @@ class ReviewsView(RegionView):
 
     demands = {
         "GET": needs(*REVIEWING),
-        "POST": needs(*REVIEWING, who="second_factor", answers=(409,)),
+        "POST": needs(*REVIEWING, who="second_factor", answers=(409, 422)),
     }
 
     @extend_schema(

@@ -107,7 +107,9 @@ class PersonRolesView(RightsView):
         )
         return Response({"record": record_id}, status=201 if record_id else 200)
 
-    @extend_schema(responses=forms.RoleChangeResponse, parameters=[REGION, forms.RoleRevokeQuery])
+    @extend_schema(
+        responses={200: forms.RoleChangeResponse}, parameters=[REGION, forms.RoleRevokeQuery]
+    )
     def delete(self, request: Request, person: UUID) -> Response:
         """Take a role away; it counts for nothing from the next request on."""
         query = _query(forms.RoleRevokeQuery, request)
@@ -174,7 +176,7 @@ class RoleView(RightsView):
         )
         return Response(_own(changed))
 
-    @extend_schema(responses=forms.RoleResponse, parameters=[REGION, forms.CaseQuery])
+    @extend_schema(responses={200: forms.RoleResponse}, parameters=[REGION, forms.CaseQuery])
     def delete(self, request: Request, own_role: str) -> Response:
         """Let it allow nobody anything any more; its name is never used again."""
         now = datetime.now(UTC)

@@ -44,7 +44,7 @@ COMMANDS = {
     "grant": "ask to see content of a case, let somebody, list what there is",
     "subject": "show, merge and split subjects; declare kinds of identifiers",
     "verify": "verify every log",
-    "report": "say who may see content and who did, for auditors and the people concerned",
+    "report": "say who may see content, and who did",
     "bundle": "take entries of a log away, with what proves them",
     "signer": "sign checkpoints until told to stop",
     "checkpoint_key": "bring keys that sign in and out",

@@ -143,6 +143,21 @@ def test_requests_for_what_is_there_are_answered_as_it_says(described, world):
         # A role that there is, which the person may have.
         "POST /api/v1/access/people/{person}/roles",
         "DELETE /api/v1/access/people/{person}/roles",
+        # For the one human who asked, opened or was given it, and some of it once.
+        "POST /api/v1/access/grants/{grant_id}/revoke",
+        "POST /api/v1/access/approvals/{approval_id}/approve",
+        "POST /api/v1/access/approvals/{approval_id}/refuse",
+        "POST /api/v1/access/approvals/{approval_id}/withdraw",
+        "POST /api/v1/access/break-glass",
+        "POST /api/v1/access/break-glass/{break_glass_id}/end",
+        "POST /api/v1/access/break-glass/{break_glass_id}/review",
+        "POST /api/v1/access/reviews/{review_id}/sign-off",
+        "GET /api/v1/evidence/exports/{export_id}",
+        "GET /api/v1/evidence/exports/{export_id}/file",
+        "POST /api/v1/evidence/exports/{export_id}/cancel",
+        "POST /api/v1/access/transfer-bases/{basis_id}/end",
+        "POST /api/v1/resolve/across",
+        "POST /api/v1/resolve/across/requests",
     }
 
 

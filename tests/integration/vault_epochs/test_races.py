@@ -197,6 +197,7 @@ def test_people_are_recorded_and_read_without_a_fault_while_epochs_turn(
     # However fast this machine is, and however many get said in five turns.
     monkeypatch.setattr(settings, "LOOKUPS_PER_CALLER", 1_000_000)
     monkeypatch.setattr(settings, "LOOKUPS_PER_TENANT", 1_000_000)
+    monkeypatch.setattr(settings, "SUBJECTS_PER_DAY", 1_000_000)
     tenant.headers("ingest", regions=("us",))
     tenant.cleared(regions=("us",))
     keys.make(tenant.tenant_id, 1500)
