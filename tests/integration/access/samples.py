@@ -66,6 +66,8 @@ PLAIN: dict[str, Any] = {
     "lang": "en",
     # A passkey of one's own, and a provider that this site has not.
     "pk": 1,
+    # A path of SCIM's that is none.
+    "rest": "nowhere",
     # One of SCIM's resource types, and an account that a client did not make.
     "scim_id": "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f12",
     "name": "User",
