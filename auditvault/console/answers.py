@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import psycopg
+from allauth.account.middleware import AccountMiddleware
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
@@ -51,6 +52,10 @@ class Trouble:
     advice: str
 
 
+# For what the framework answers to exceptions of its own; it handles no request.
+_FRAMEWORK: Any = AccountMiddleware(lambda _request: HttpResponse())
+
+
 def private(view: _View) -> _View:
     """Answers are kept by nobody, and the address of a page goes to no other site.
 
@@ -77,9 +82,10 @@ def guarded(view: _View) -> _View:
             response = view(request, *args, **kwargs)
             # Rendered here and not later, so that what fails while rendering is a page, too.
             return response.render() if isinstance(response, SimpleTemplateResponse) else response
-        except (ImmediateHttpResponse, ReauthenticationRequired):
-            # Answers of the framework's, which its middleware gives.
-            raise
+        except (ImmediateHttpResponse, ReauthenticationRequired) as error:
+            # Given here and not by its middleware, so that this answer is private like every other.
+            answer: HttpResponseBase = _FRAMEWORK.process_exception(request, error)
+            return answer
         except Exception as error:  # noqa: BLE001  # the edge: everything becomes a page
             return trouble_page(request, trouble_of(error))
 

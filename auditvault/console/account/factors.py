@@ -158,6 +158,7 @@ class RemovePasskeyView(Framed, RemoveWebAuthnView):  # type: ignore[misc]
     extra_context = {"what": "this passkey"}
 
 
+@private
 @demanding(GET=anybody("It leads to a page that asks."))
 def to_account(_request: HttpRequest) -> HttpResponse:
     """There is one page about the account."""
