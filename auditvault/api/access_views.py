@@ -17,7 +17,7 @@ from auditvault.access.access_log import read_access_log
 from auditvault.access.demands import needs
 from auditvault.api import access_serializers as forms
 from auditvault.api.base import REGION, RegionView
-from auditvault.api.views import query_of
+from auditvault.api.checking import body_of, query_of
 from auditvault.core.policy.access import Act
 from auditvault.core.policy.reviews import ACTS as REVIEWING
 from auditvault.core.policy.reviews import Decision
@@ -65,9 +65,7 @@ class ReportsView(RegionView):
     )
     def post(self, request: Request) -> HttpResponseBase:
         """The report's file, byte for byte as its hash is of (docs/spec/report.md)."""
-        form = forms.ReportRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(forms.ReportRequest, request)
         name, now = report_named(given["name"]), datetime.now(UTC)
         identifier, staff = given.get("identifier"), given.get("staff_names")
         made = run_report(
@@ -161,9 +159,7 @@ class ReviewSignOffView(RegionView):
     )
     def post(self, request: Request, review_id: UUID) -> Response:
         """Decide about each line, by somebody who gave none of the rights and holds none."""
-        form = forms.SignOffRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(forms.SignOffRequest, request)
         signed = sign_off(
             credential=self.credential,
             region=self.region,

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from auditvault.access.alerts.reading import MAX_PAGE, list_alerts
 from auditvault.access.demands import needs
 from auditvault.api.base import REGION, RegionView
+from auditvault.api.checking import query_of
 from auditvault.api.serializers import StrictSerializer
-from auditvault.api.views import query_of
 from auditvault.core.policy.access import Act
 from auditvault.core.policy.alerts import AlertKind
 

@@ -23,6 +23,7 @@ from auditvault.access.grants.services import approve
 from auditvault.access.grants.store import GrantNotFoundError
 from auditvault.api import access_forms as forms
 from auditvault.api.base import REGION, RegionView, operation_of
+from auditvault.api.checking import body_of, query_of
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.approvals import (
     APPROVED_BY,
@@ -70,13 +71,6 @@ class StaffView(RegionView):
             now=datetime.now(UTC),
         )
 
-    def query(self, form_class: type[forms.PageQuery]) -> dict[str, Any]:
-        """What the URL asks for."""
-        form = form_class(data=self.request.query_params.dict())
-        form.is_valid(raise_exception=True)
-        found: dict[str, Any] = form.validated_data
-        return found
-
 
 class ApprovalsView(StaffView):
     """What is asked for, and asking."""
@@ -91,9 +85,9 @@ class ApprovalsView(StaffView):
         responses=forms.ApprovalsResponse,
         parameters=[REGION, forms.PageQuery],
     )
-    def get(self, request: Request) -> Response:  # noqa: ARG002
+    def get(self, request: Request) -> Response:
         """One's own requests, those that one could decide about, and for an auditor all; newest first."""
-        asked = self.query(forms.PageQuery)
+        asked = query_of(forms.PageQuery, request)
         page = approval_reading.list_approvals(
             credential=self.credential,
             region=self.region,
@@ -114,9 +108,7 @@ class ApprovalsView(StaffView):
     )
     def post(self, request: Request) -> Response:
         """Ask for a plan to be approved."""
-        form = forms.ApprovalRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(forms.ApprovalRequest, request)
         plan = Plan.parse(given["plan"].encode("utf-8", "replace"))
         if plan.operation is Operation.CONTENT_GRANT or plan.region != self.region:
             raise PlanError("This is the place for plans of this region, and not for grants.")

@@ -19,6 +19,7 @@ from auditvault.access.demands import Demand, needs
 from auditvault.api.access_forms import NoBody, PageQuery
 from auditvault.api.approval_views import StaffView
 from auditvault.api.base import PLACE, REGION
+from auditvault.api.checking import query_of
 from auditvault.api.serializers import StrictSerializer
 from auditvault.core.policy.access import REASON_MAX_LENGTH
 from auditvault.core.policy.break_glass import ReviewState, Verdict
@@ -78,9 +79,9 @@ class BreakGlassView(StaffView):
         responses=BreakGlassListResponse,
         parameters=[REGION, PageQuery],
     )
-    def get(self, request: Request) -> Response:  # noqa: ARG002
+    def get(self, request: Request) -> Response:
         """One's own; everybody's for who reviews, and for an auditor. `open`: those that were not reviewed."""
-        asked, now = self.query(PageQuery), datetime.now(UTC)
+        asked, now = query_of(PageQuery, request), datetime.now(UTC)
         page = approval_reading.list_break_glass(
             credential=self.credential,
             region=self.region,

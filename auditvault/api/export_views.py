@@ -23,7 +23,7 @@ from auditvault.access.demands import Demand, needs
 from auditvault.api import export_forms as forms
 from auditvault.api.access_forms import NoBody
 from auditvault.api.base import REGION, RegionView, operation_of
-from auditvault.api.views import query_of
+from auditvault.api.checking import query_of
 from auditvault.core.policy.access import Act
 from auditvault.evidence.exports import reading, services
 from auditvault.evidence.exports.services import ExportNotFoundError

@@ -17,6 +17,7 @@ from auditvault.access.grants import services
 from auditvault.api import access_forms as forms
 from auditvault.api.approval_views import StaffView
 from auditvault.api.base import REGION
+from auditvault.api.checking import query_of
 from auditvault.api.serializers import TraceSearchRequest
 from auditvault.api.views import search_of
 from auditvault.core.policy.access import PurposeCode
@@ -46,9 +47,9 @@ class GrantsView(StaffView):
         responses=forms.GrantsResponse,
         parameters=[REGION, forms.PageQuery],
     )
-    def get(self, request: Request) -> Response:  # noqa: ARG002
+    def get(self, request: Request) -> Response:
         """One's own; everybody's for who may approve grants, and for an auditor. `open`: those that are live."""
-        asked = self.query(forms.PageQuery)
+        asked = query_of(forms.PageQuery, request)
         page = approval_reading.list_grants(
             credential=self.credential,
             region=self.region,

@@ -14,6 +14,7 @@ from auditvault.access.demands import signed_in
 from auditvault.access.granting import ROLES_OF_PEOPLE
 from auditvault.access.identity.own_tokens import create_own_token
 from auditvault.api.base import PLACE, RegionView
+from auditvault.api.checking import body_of
 from auditvault.api.serializers import StrictSerializer
 
 _LONGEST_HOURS = 366 * 24
@@ -48,9 +49,7 @@ class OwnTokensView(RegionView):
     @extend_schema(request=OwnTokenRequest, responses={201: OwnTokenResponse}, parameters=PLACE)
     def post(self, request: Request) -> Response:
         """Make one, in the place that the request is about."""
-        form = OwnTokenRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(OwnTokenRequest, request)
         token = create_own_token(
             credential=self.credential,
             roles=given["roles"],

@@ -27,7 +27,7 @@ from auditvault.access.staff import Colleague, colleagues
 from auditvault.access.tokens import tenant_with_id
 from auditvault.api import rights_forms as forms
 from auditvault.api.base import REGION, RegionView, operation_of
-from auditvault.api.serializers import StrictSerializer
+from auditvault.api.checking import body_of, query_of
 from auditvault.core.policy.roles import ALLOWED, Act, CustomRole, Role
 
 _TRIED = frozenset(
@@ -70,7 +70,7 @@ class PeopleView(RightsView):
     @extend_schema(responses=forms.PeopleResponse, parameters=[REGION, forms.PeopleQuery])
     def get(self, request: Request) -> Response:
         """Each account with its roles in the region, by id. Recorded."""
-        query = _query(forms.PeopleQuery, request)
+        query = query_of(forms.PeopleQuery, request)
         page = colleagues(
             credential=self.credential,
             region=self.region,
@@ -96,7 +96,7 @@ class PersonRolesView(RightsView):
     def post(self, request: Request, person: UUID) -> Response:
         """Give a role; 200 where the account holds it just so already, and nothing was recorded."""
         now = datetime.now(UTC)
-        given = _validated(forms.RoleGrantRequest, request)
+        given = body_of(forms.RoleGrantRequest, request)
         giver = giver_in(self.credential, self.region, now)
         record_id = grant(
             giver=giver,
@@ -112,7 +112,7 @@ class PersonRolesView(RightsView):
     )
     def delete(self, request: Request, person: UUID) -> Response:
         """Take a role away; it counts for nothing from the next request on."""
-        query = _query(forms.RoleRevokeQuery, request)
+        query = query_of(forms.RoleRevokeQuery, request)
         giver = giver_in(self.credential, self.region, datetime.now(UTC))
         record_id = revoke(
             giver=giver,
@@ -149,7 +149,7 @@ class RolesView(RightsView):
     )
     def post(self, request: Request) -> Response:
         """Make a role of the tenant's own; takes the right to give roles in each of its regions."""
-        given = _validated(forms.RoleDefinitionRequest, request)
+        given = body_of(forms.RoleDefinitionRequest, request)
         giver = custom_roles.giver_everywhere(self.credential, datetime.now(UTC))
         made = custom_roles.define_role(giver=giver, tenant_id=self.credential.tenant_id, **given)
         return Response(_own(made), status=201)
@@ -165,7 +165,7 @@ class RoleView(RightsView):
     )
     def put(self, request: Request, own_role: str) -> Response:
         """Let it allow other acts, for all who hold it."""
-        given = _validated(forms.RoleChangeRequest, request)
+        given = body_of(forms.RoleChangeRequest, request)
         giver = custom_roles.giver_everywhere(self.credential, datetime.now(UTC))
         changed = custom_roles.change_role(
             giver=giver,
@@ -180,7 +180,7 @@ class RoleView(RightsView):
     def delete(self, request: Request, own_role: str) -> Response:
         """Let it allow nobody anything any more; its name is never used again."""
         now = datetime.now(UTC)
-        query = _query(forms.CaseQuery, request)
+        query = query_of(forms.CaseQuery, request)
         giver = custom_roles.giver_everywhere(self.credential, now)
         gone = custom_roles.retire_role(
             giver=giver, tenant_id=self.credential.tenant_id, name=own_role, now=now, **query
@@ -207,7 +207,7 @@ class TokensView(RightsView):
     def post(self, request: Request) -> Response:
         """Make a machine's token, and show it this once."""
         now = datetime.now(UTC)
-        given = _validated(forms.TokenRequest, request)
+        given = body_of(forms.TokenRequest, request)
         maker = maker_of(self.credential, now)
         made = create_machine_token(
             tenant=tenant_with_id(self.credential.tenant_id),
@@ -234,7 +234,7 @@ class TokenRotationView(RightsView):
     def post(self, request: Request, token: str) -> Response:
         """Make a token of the same scope; the old one lives on for the overlap."""
         now = datetime.now(UTC)
-        given = _validated(forms.TokenRotationRequest, request)
+        given = body_of(forms.TokenRotationRequest, request)
         maker = maker_of(self.credential, now)
         made = rotate_token(
             public_id=token,
@@ -262,21 +262,6 @@ class TokenRevocationView(RightsView):
             maker=maker_of(self.credential, now),
         )
         return Response(status=204)
-
-
-def _validated(form_class: type[StrictSerializer], request: Request) -> dict[str, Any]:
-    return _checked(form_class, request.data)
-
-
-def _query(form_class: type[StrictSerializer], request: Request) -> dict[str, Any]:
-    return _checked(form_class, request.query_params.dict())
-
-
-def _checked(form_class: type[StrictSerializer], data: Any) -> dict[str, Any]:
-    form = form_class(data=data)
-    form.is_valid(raise_exception=True)
-    found: dict[str, Any] = form.validated_data
-    return found
 
 
 def _person(person: Colleague) -> dict[str, Any]:

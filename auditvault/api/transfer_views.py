@@ -19,6 +19,7 @@ from auditvault.access.transfers.store import TransferBasisNotFoundError
 from auditvault.api import access_forms, serializers
 from auditvault.api import transfer_forms as forms
 from auditvault.api.base import REGION, RegionView, operation_of
+from auditvault.api.checking import body_of
 from auditvault.api.views import revealed_body
 from auditvault.core.policy.access import Act
 from auditvault.core.policy.transfers import BasisKind
@@ -49,9 +50,7 @@ class BasesView(RegionView):
     )
     def post(self, request: Request) -> Response:
         """Record one. It never changes: end it, and record another."""
-        form = forms.BasisRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(forms.BasisRequest, request)
         record = services.record(
             credential=self.credential,
             region=self.region,
@@ -109,9 +108,7 @@ class AskAcrossView(RegionView):
     )
     def post(self, request: Request) -> Response:
         """A request that waits in the other region, for somebody there to approve."""
-        form = forms.AskAcrossRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(forms.AskAcrossRequest, request)
         record = across.ask(
             credential=self.credential,
             here=self.region,
@@ -146,9 +143,7 @@ class ReadAcrossView(RegionView):
     )
     def post(self, request: Request) -> Response:
         """What was approved, once, after the look has been recorded in both regions; 503 where it cannot be."""
-        form = forms.ReadAcrossRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(forms.ReadAcrossRequest, request)
         shown = across.read(
             credential=self.credential,
             here=self.region,

@@ -20,6 +20,7 @@ from auditvault.access.log_reading import list_entries, record_proof_read
 from auditvault.access.reading import find_headers, receipt, tlog_proof, trace_headers
 from auditvault.api import serializers as forms
 from auditvault.api.base import REGION, RegionView
+from auditvault.api.checking import body_of, query_of
 from auditvault.core.policy.access import Act
 from auditvault.ledger import selectors as ledger
 from auditvault.ledger.logs import LogNotFoundError, LogRef, tenant_logs
@@ -99,9 +100,7 @@ class ResolveView(RegionView):
     )
     def post(self, request: Request) -> Response:
         """The contents, after the look has been recorded; 503 where it cannot be."""
-        form = forms.ResolveRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(forms.ResolveRequest, request)
         resolved = resolve(
             credential=self.credential,
             region=self.region,
@@ -308,14 +307,6 @@ def search_of(given: dict[str, Any]) -> Search:
         limit=given["limit"],
         cursor=given.get("cursor"),
     )
-
-
-def query_of(form_class: type[forms.StrictSerializer], request: Request) -> dict[str, Any]:
-    """The checked parameters of a request's URL; raises ValidationError."""
-    form = form_class(data=request.query_params.dict())
-    form.is_valid(raise_exception=True)
-    found: dict[str, Any] = form.validated_data
-    return found
 
 
 def _trace_id(text: str) -> bytes:
