@@ -66,114 +66,137 @@ def cosign(tenant):
 
 def _fill_by_hand(cluster, tenant_id):
     """Rows of tables that the service fills for no tenant, asks somebody outside for, or fills in years."""
+    rooms = (
+        _fill_evidence, _fill_vault, _fill_grants, _fill_reviews, _fill_usage, _fill_transfers, fill_holds,
+        fill_requests, _fill_ledger,
+    )  # fmt: skip
     with superuser(cluster, "region_eu") as connection:
-        connection.execute(
-            "INSERT INTO admin_event VALUES (%s, %s, now(), 'test.made', %s, '')",
-            (tenant_id, uuid4(), bytes(32)),
-        )
-        connection.execute(
-            "INSERT INTO evidence_stamped VALUES (%s, 1, 1, %s, 0)", (tenant_id, uuid4())
-        )
-        connection.execute(
-            "INSERT INTO evidence_copy VALUES (%s, 1, %s, 0, NULL, NULL)", (tenant_id, bytes(32))
-        )
-        connection.execute(
-            "INSERT INTO vault_piece SELECT tenant_id, object_id, 1, 0, 'x' FROM vault_object"
-            " WHERE tenant_id = %s LIMIT 1",
-            (tenant_id,),
-        )
-        connection.execute(
-            "INSERT INTO vault_erasure (tenant_id, erasure_id, reference, subject_ids, idx, hash, done_at)"
-            " VALUES (%s, %s, %s, %s, 1000000000, %s, now())",
-            (tenant_id, uuid4(), uuid4(), [uuid4()], bytes(32)),
-        )
-        connection.execute(
-            "INSERT INTO vault_identifier_kind VALUES (%s, 'customer', 'exact', NULL, %s)",
-            (tenant_id, uuid4()),
-        )
-        connection.execute(
-            "INSERT INTO vault_subject_link (tenant_id, subject_id, group_id)"
-            " SELECT tenant_id, subject_id, %s FROM vault_subject WHERE tenant_id = %s LIMIT 1",
-            (uuid4(), tenant_id),
-        )
-        connection.execute(
-            "INSERT INTO payload_policy VALUES (%s, 1, now(), %s, %s)",
-            (
-                tenant_id,
-                uuid4(),
-                b'{"v":"auditvault/payload-policy/1","text":"Everything is kept.","default":{"keep":"all"}}',
-            ),
-        )
-        _fill_grants(connection, tenant_id)
-        review = (tenant_id, uuid4())
-        connection.execute(
-            "INSERT INTO access_review VALUES (%s, %s, '2026-Q4', now(), %s, 'user:made', '{}', sha256('{}'))",
-            (*review, uuid4()),
-        )
-        connection.execute(
-            "INSERT INTO access_review_sign_off VALUES (%s, %s, now(), %s, 'user:made', '{}', %s)",
-            (*review, uuid4(), uuid4()),
-        )
-        connection.execute(
-            "INSERT INTO lookup_use VALUES (%s, 'token:made', now(), 1, false)", (tenant_id,)
-        )
-        for statement in (
-            "INSERT INTO look_count VALUES (%s, 'token:made', current_date, 1, 0, false, NULL, 0)",
-            "INSERT INTO look_subject VALUES (%s, 'token:made', current_date, gen_random_uuid())",
-            "INSERT INTO look_alerted VALUES (%s, 'token:made', 'made', now())",
-            "INSERT INTO look_limit VALUES (%s, 1, now(), gen_random_uuid(), 50)",
-        ):
-            connection.execute(statement, (tenant_id,))
-        export = uuid4()
-        connection.execute(
-            "INSERT INTO evidence_export (tenant_id, export_id, human, actor, request, certificate, created_at,"
-            " expires_at, state) VALUES (%s, %s, %s, 'made', '{}', '', now(), now() + interval '1 hour', 'fetched')",
-            (tenant_id, export, uuid4()),
-        )
-        connection.execute(
-            "INSERT INTO evidence_export_part VALUES (%s, %s, 1, 0, %s, '')",
-            (tenant_id, export, bytes(32)),
-        )
-        # Its delivery comes with it.
-        connection.execute(
-            "INSERT INTO access_alert VALUES (%s, %s, now(), 'made', '{}')", (tenant_id, uuid4())
-        )
-        connection.execute(
-            "INSERT INTO access_window VALUES (%s, 'token:made', 'read_log', now(), 1)",
-            (tenant_id,),
-        )
-        basis = (tenant_id, uuid4())
-        connection.execute(
-            "INSERT INTO transfer_basis VALUES (%s, %s, 'derogation', 'made', 'eu', 'us', now(), now() + '1h', %s,"
-            " 'user:made', now())",
-            (*basis, uuid4()),
-        )
-        connection.execute(
-            "INSERT INTO transfer_basis_end VALUES (%s, %s, 'user:made', now())", basis
-        )
-        fill_holds(connection, tenant_id)
-        fill_requests(connection, tenant_id)
-        number = log_number(connection, tenant_id, "interactions")
-        connection.execute(
-            "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",
-            (tenant_id, number, uuid4(), bytes(32)),
-        )
-        connection.execute(
-            "INSERT INTO ledger_pruned VALUES (%s, %s, 256, now(), now(), 0, 0, 0)",
-            (tenant_id, number),
-        )
+        for fill in rooms:
+            fill(connection, tenant_id)
     with superuser(cluster, "keys_eu") as connection:
-        ids = (uuid4(), tenant_id, uuid4(), uuid4())
-        connection.execute(
-            "INSERT INTO keyring_hold (hold_id, tenant_id, subject_id, reference)"
-            " VALUES (%s, %s, %s, %s)",
-            ids,
-        )
-        connection.execute(
-            "INSERT INTO keyring_destruction (erasure_id, tenant_id, subject_id)"
-            " VALUES (%s, %s, %s)",
-            ids[:3],
-        )
+        _fill_keyring(connection, tenant_id)
+
+
+def _fill_evidence(connection, tenant_id):
+    connection.execute(
+        "INSERT INTO evidence_stamped VALUES (%s, 1, 1, %s, 0)", (tenant_id, uuid4())
+    )
+    connection.execute(
+        "INSERT INTO evidence_copy VALUES (%s, 1, %s, 0, NULL, NULL)", (tenant_id, bytes(32))
+    )
+    export = uuid4()
+    connection.execute(
+        "INSERT INTO evidence_export (tenant_id, export_id, human, actor, request, certificate, created_at,"
+        " expires_at, state) VALUES (%s, %s, %s, 'made', '{}', '', now(), now() + interval '1 hour', 'fetched')",
+        (tenant_id, export, uuid4()),
+    )
+    connection.execute(
+        "INSERT INTO evidence_export_part VALUES (%s, %s, 1, 0, %s, '')",
+        (tenant_id, export, bytes(32)),
+    )
+
+
+def _fill_vault(connection, tenant_id):
+    connection.execute(
+        "INSERT INTO vault_piece SELECT tenant_id, object_id, 1, 0, 'x' FROM vault_object"
+        " WHERE tenant_id = %s LIMIT 1",
+        (tenant_id,),
+    )
+    connection.execute(
+        "INSERT INTO vault_erasure (tenant_id, erasure_id, reference, subject_ids, idx, hash, done_at)"
+        " VALUES (%s, %s, %s, %s, 1000000000, %s, now())",
+        (tenant_id, uuid4(), uuid4(), [uuid4()], bytes(32)),
+    )
+    connection.execute(
+        "INSERT INTO vault_identifier_kind VALUES (%s, 'customer', 'exact', NULL, %s)",
+        (tenant_id, uuid4()),
+    )
+    connection.execute(
+        "INSERT INTO vault_subject_link (tenant_id, subject_id, group_id)"
+        " SELECT tenant_id, subject_id, %s FROM vault_subject WHERE tenant_id = %s LIMIT 1",
+        (uuid4(), tenant_id),
+    )
+    connection.execute(
+        "INSERT INTO payload_policy VALUES (%s, 1, now(), %s, %s)",
+        (
+            tenant_id,
+            uuid4(),
+            b'{"v":"auditvault/payload-policy/1","text":"Everything is kept.","default":{"keep":"all"}}',
+        ),
+    )
+
+
+def _fill_reviews(connection, tenant_id):
+    review = (tenant_id, uuid4())
+    connection.execute(
+        "INSERT INTO access_review VALUES (%s, %s, '2026-Q4', now(), %s, 'user:made', '{}', sha256('{}'))",
+        (*review, uuid4()),
+    )
+    connection.execute(
+        "INSERT INTO access_review_sign_off VALUES (%s, %s, now(), %s, 'user:made', '{}', %s)",
+        (*review, uuid4(), uuid4()),
+    )
+
+
+def _fill_usage(connection, tenant_id):
+    """What is counted, and told."""
+    connection.execute(
+        "INSERT INTO lookup_use VALUES (%s, 'token:made', now(), 1, false)", (tenant_id,)
+    )
+    for statement in (
+        "INSERT INTO look_count VALUES (%s, 'token:made', current_date, 1, 0, false, NULL, 0)",
+        "INSERT INTO look_subject VALUES (%s, 'token:made', current_date, gen_random_uuid())",
+        "INSERT INTO look_alerted VALUES (%s, 'token:made', 'made', now())",
+        "INSERT INTO look_limit VALUES (%s, 1, now(), gen_random_uuid(), 50)",
+    ):
+        connection.execute(statement, (tenant_id,))
+    # Its delivery comes with it.
+    connection.execute(
+        "INSERT INTO access_alert VALUES (%s, %s, now(), 'made', '{}')", (tenant_id, uuid4())
+    )
+    connection.execute(
+        "INSERT INTO access_window VALUES (%s, 'token:made', 'read_log', now(), 1)",
+        (tenant_id,),
+    )
+
+
+def _fill_transfers(connection, tenant_id):
+    basis = (tenant_id, uuid4())
+    connection.execute(
+        "INSERT INTO transfer_basis VALUES (%s, %s, 'derogation', 'made', 'eu', 'us', now(), now() + '1h', %s,"
+        " 'user:made', now())",
+        (*basis, uuid4()),
+    )
+    connection.execute("INSERT INTO transfer_basis_end VALUES (%s, %s, 'user:made', now())", basis)
+
+
+def _fill_ledger(connection, tenant_id):
+    connection.execute(
+        "INSERT INTO admin_event VALUES (%s, %s, now(), 'test.made', %s, '')",
+        (tenant_id, uuid4(), bytes(32)),
+    )
+    number = log_number(connection, tenant_id, "interactions")
+    connection.execute(
+        "INSERT INTO ledger_prune VALUES (%s, %s, 0, 256, 256, %s, now(), now(), '-', %s, '')",
+        (tenant_id, number, uuid4(), bytes(32)),
+    )
+    connection.execute(
+        "INSERT INTO ledger_pruned VALUES (%s, %s, 256, now(), now(), 0, 0, 0)",
+        (tenant_id, number),
+    )
+
+
+def _fill_keyring(connection, tenant_id):
+    ids = (uuid4(), tenant_id, uuid4(), uuid4())
+    connection.execute(
+        "INSERT INTO keyring_hold (hold_id, tenant_id, subject_id, reference)"
+        " VALUES (%s, %s, %s, %s)",
+        ids,
+    )
+    connection.execute(
+        "INSERT INTO keyring_destruction (erasure_id, tenant_id, subject_id) VALUES (%s, %s, %s)",
+        ids[:3],
+    )
 
 
 def _fill_grants(connection, tenant_id):
