@@ -31,9 +31,16 @@ def raise_alert(tenant):
 
 
 @pytest.fixture
-def deliver(service):
-    """One round of the task in eu."""
+def deliver(service, cluster, tenant):
+    """One round of the task in eu, in which nobody else's alerts are due: other tests raise some."""
     from auditvault.access.alerts.delivery import deliver_due
+
+    with superuser(cluster, "region_eu") as connection:
+        connection.execute(
+            "UPDATE access_alert_delivery SET due_at = now() + interval '1 day'"
+            " WHERE tenant_id <> %s AND state = 'due'",
+            (tenant.tenant_id,),
+        )
 
     def once(post_seconds=5.0):
         return deliver_due("eu", clock=lambda: datetime.now(UTC), post_seconds=post_seconds)
