@@ -34,7 +34,8 @@ def test_white_space_and_what_nobody_sees_around_it_do_not_count(
     value: str, region: str | None
 ) -> None:
     # A text of nothing that anybody sees is kept as it is.
-    if normalize("NFKC", without_invisible(value)).strip():
+    # (`without_invisible` keeps such a text too; with a letter behind it, it is taken away.)
+    if normalize("NFKC", without_invisible(f"{value}x"))[:-1].strip():
         assert phone(f" \u202a{value}\u202c\t", region) == phone(value, region)
 
 
