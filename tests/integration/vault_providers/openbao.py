@@ -23,6 +23,7 @@ from tests.integration.vault_providers.serving import Answered, Asked, Server, a
 NAME = "av-eu"
 ROOT_TOKEN = "root-of-this-test"
 _START_SECONDS = 30
+_BETWEEN_LOOKS_SECONDS = 0.05
 HOWTO = Path(__file__).resolve().parents[3] / "docs" / "howto" / "choose-a-key-provider.md"
 
 
@@ -49,17 +50,23 @@ class OpenBao:
                 env={"HOME": str(directory), "PATH": "/usr/bin:/bin"},
                 cwd=directory,
             )
-        self._wait()
+        self.unseal_key = self._wait()
 
-    def _wait(self) -> None:
+    def _wait(self) -> str:
+        """Until it answers and has printed its unseal key, which it does a moment later; the key."""
         ends_at = time.monotonic() + _START_SECONDS
         while time.monotonic() < ends_at and self._process.poll() is None:
-            try:
-                if self.ask("GET", "sys/health")["initialized"]:
-                    return
-            except OSError:
-                continue
+            printed = re.search(r"Unseal Key: (\S+)\n", self._log.read_text())
+            if printed is not None and self._answers():
+                return printed[1]
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
         raise AssertionError(self._log.read_text()[-2000:])
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("GET", "sys/health")["initialized"])
+        except OSError:
+            return False
 
     def stop(self) -> None:
         self._process.terminate()
@@ -68,12 +75,6 @@ class OpenBao:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def unseal_key(self) -> str:
-        found = re.search(r"Unseal Key: (\S+)", self._log.read_text())
-        assert found is not None
-        return found[1]
 
     def ask(self, method: str, path: str, body: Any = None, namespace: str = "") -> Any:
         """As root; what it answers."""
