@@ -45,20 +45,23 @@ _CONFLICT, _MISSING = 409, 404
 class StaffView(RegionView):
     """A view about what people may do, not about what was recorded; who is refused stands in the access log."""
 
+    recorded: ClassVar[tuple[type[AuditvaultError], ...]] = (
+        AccessDeniedError,
+        OwnApprovalError,
+        ApprovalNotFoundError,
+        GrantNotFoundError,
+        BreakGlassNotFoundError,
+        BreakGlassError,
+        ReauthenticationRequiredError,
+    )
+    """Refusals because of who asks or what they ask about."""
+
     @contextmanager
     def refusals_recorded(self) -> Iterator[None]:
         """Record what is refused here because of who asks or what they ask about."""
         try:
             yield
-        except (
-            AccessDeniedError,
-            OwnApprovalError,
-            ApprovalNotFoundError,
-            GrantNotFoundError,
-            BreakGlassNotFoundError,
-            BreakGlassError,
-            ReauthenticationRequiredError,
-        ) as error:
+        except self.recorded as error:
             self._record(error)
             raise
 

@@ -15,12 +15,14 @@ from auditvault.api import (
     health,
     otlp,
     people,
+    privacy_views,
     rights,
     tlog,
     transfer_views,
     views,
 )
 from auditvault.api.scim import views as scim
+from auditvault.core.policy.erasure import Action
 
 urlpatterns = [
     path("v1/traces", otlp.traces, name="otlp-traces"),
@@ -84,6 +86,50 @@ urlpatterns = [
         "api/v1/evidence/exports/<uuid:export_id>/cancel", export_views.ExportCancelView.as_view()
     ),
     path("api/v1/evidence/exports/<uuid:export_id>/file", export_views.ExportFileView.as_view()),
+    path("api/v1/privacy/requests", privacy_views.RequestsView.as_view()),
+    path("api/v1/privacy/requests/<uuid:request_id>", privacy_views.RequestView.as_view()),
+    path("api/v1/privacy/requests/<uuid:request_id>/clone", privacy_views.CloneView.as_view()),
+    path("api/v1/privacy/requests/<uuid:request_id>/extend", privacy_views.ExtendView.as_view()),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/ask-identity",
+        privacy_views.step_view(Action.ASK_IDENTITY),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/verify-identity",
+        privacy_views.step_view(Action.VERIFY_IDENTITY),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/rescope",
+        privacy_views.step_view(Action.RESCOPE),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/assess",
+        privacy_views.step_view(Action.ASSESS),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/ask-approval",
+        privacy_views.step_view(Action.ASK_APPROVAL),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/withdraw",
+        privacy_views.step_view(Action.WITHDRAW),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/mark-duplicate",
+        privacy_views.step_view(Action.MARK_DUPLICATE),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/close",
+        privacy_views.step_view(Action.CLOSE),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/approve",
+        privacy_views.ApproveRequestView.as_view(),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/refuse",
+        privacy_views.RefuseRequestView.as_view(),
+    ),
     path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),
     path("tlog/<uuid:log>/tile/entries/<path:bundle>", tlog.entries),
     path("tlog/<uuid:log>/tile/<path:tile>", tlog.tile),

@@ -142,6 +142,37 @@ def open_requests(connection: psycopg.Connection[Any], limit: int) -> list[Reque
     return [_record(row) for row in rows]
 
 
+def requests_page(
+    connection: psycopg.Connection[Any],
+    *,
+    kind: Kind | None,
+    state: State | None,
+    only_open: bool,
+    due_before: datetime | None,
+    before: UUID | None,
+    limit: int,
+) -> list[RequestRecord]:
+    """Requests that match, newest first, from the one after `before`."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM privacy_request"  # noqa: S608
+        " WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) AND (%(state)s::text IS NULL OR state = %(state)s)"
+        " AND (NOT %(open)s OR state NOT IN ('closed', 'withdrawn', 'duplicate'))"
+        " AND (%(due)s::timestamptz IS NULL"
+        "      OR CASE WHEN is_extended THEN extended_due_at ELSE due_at END < %(due)s)"
+        " AND (%(before)s::uuid IS NULL OR request_id < %(before)s)"
+        " ORDER BY request_id DESC LIMIT %(limit)s",
+        {
+            "kind": kind.value if kind else None,
+            "state": state.value if state else None,
+            "open": only_open,
+            "due": due_before,
+            "before": before,
+            "limit": limit,
+        },
+    ).fetchall()
+    return [_record(row) for row in rows]
+
+
 def tags_of(connection: psycopg.Connection[Any], request_id: UUID) -> list[Tag]:
     """What names the person."""
     rows = connection.execute(

@@ -39,6 +39,7 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "break_glass_id": ("break_glass_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "basis_id": ("basis_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "export_id": ("export_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "request_id": ("request_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -77,6 +78,10 @@ PLAIN: dict[str, Any] = {
     # A name among the caller's own tenant's: it leads to nobody else's.
     "own_role": "helper",
     "open": "false",
+    # Of requests: vocabularies, and an instant.
+    "kind": "erasure",
+    "state": "received",
+    "due_before": "2199-01-01T00:00:00Z",
 }
 # Members of bodies that refer to nothing: vocabularies, times, numbers, reasons in words.
 WORDS = frozenset(
@@ -97,6 +102,10 @@ WORDS = frozenset(
         "quarter", "list_sha256", "decisions", "line", "decision",
         # Of the review of a break-glass.
         "verdict",
+        # Of a request about a person's data: the law's limits, days that count, what somebody says; a digest.
+        "regime", "custom", "version", "legal_order", "citation", "answer", "extended", "acknowledge_business_days",
+        "rolls_over", "received_at", "calendar", "country", "subdivision", "zone", "words", "manifest",
+        "identifiers",
         # Of a transfer: another region of the tenant's own; hashes, looked for among what the tenant has there.
         "region", "contents", "reference", "to_region", "valid_from", "valid_until",
         # What is to be approved: looked at by a human, and covering nothing but what is the asker's tenant's.
@@ -104,6 +113,13 @@ WORDS = frozenset(
         "plan", "scope", "query", "codes", "traces", "records", "subjects", "recorded_from", "recorded_before",
     }
 )  # fmt: skip
+# Words that a step may need, and a request that is complete but for its identifiers.
+REASONS = {"words": "It was found that nobody was meant by this."}
+CLONE = {
+    "kind": "access",
+    "regime": "gdpr",
+    "calendar": {"country": "DE", "zone": "Europe/Berlin"},
+}
 # A review of nobody's rights.
 NO_LINES = b'{"lines":[]}'
 # Of no tenant: whose it is stands in it.
@@ -125,6 +141,12 @@ BODIES: dict[str, Any] = {
     },
     "/api/v1/evidence/exports": EXPORT,
     "/api/v1/evidence/exports/plan": EXPORT,
+    "/api/v1/privacy/requests": CLONE
+    | {"identifiers": [{"kind": "user", "value": "nobody-at-all"}]},
+    "/api/v1/privacy/requests/{request_id}/clone": CLONE,
+    "/api/v1/privacy/requests/{request_id}/extend": REASONS,
+    "/api/v1/privacy/requests/{request_id}/refuse": REASONS,
+    "/api/v1/privacy/requests/{request_id}/approve": {"manifest": "0" * 64},
     "/api/v1/access/approvals": {"plan": PLAN, "case": "INC-1"},
     "/api/v1/access/grants": {"case": "INC-1", "codes": ["INCIDENT"], "scope": {"query": {}}},
     "/api/v1/access/break-glass": {"case": "INC-1", "reason": PURPOSE["reason"]},
@@ -176,6 +198,7 @@ class World:
     break_glass_id: str
     basis_id: str
     export_id: str
+    request_id: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -195,6 +218,7 @@ class World:
             self.break_glass_id,
             self.basis_id,
             self.export_id,
+            self.request_id,
         }
 
     @property
@@ -245,6 +269,7 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         review_id=str(review_id),
         break_glass_id=str(break_glass_id),
         export_id=an_export(tenant),
+        request_id=a_privacy_request(tenant, user),
     )
 
 
@@ -259,6 +284,24 @@ def an_export(tenant: Any) -> str:
     )
     asker = make_person(tenant, "viewer").signed_in()
     return str(ask(credential=asker, region="eu", wanted=wanted, now=datetime.now(UTC)))
+
+
+def a_privacy_request(tenant: Any, user: str) -> str:
+    """What somebody asked for about a person, just taken in; its id."""
+    from auditvault.core.policy.erasure import Kind
+    from auditvault.privacy.requests.services import Calendar, NewRequest, receive_request
+
+    now = datetime.now(UTC)
+    asked = NewRequest(
+        kind=Kind.ACCESS,
+        regime="gdpr",
+        identifiers=(("user", user),),
+        received_at=now,
+        calendar=Calendar(country="DE", zone="Europe/Berlin"),
+    )
+    operator = make_person(tenant, "privacy_operator").signed_in()
+    record = receive_request(region="eu", credential=operator, asked=asked, now=now)
+    return str(record.request_id)
 
 
 def own(world: World, name: str) -> Any:
