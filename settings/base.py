@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "auditvault.evidence.reviews",
     "auditvault.privacy.holds",
     "auditvault.privacy.requests",
+    "auditvault.privacy.retention",
     "auditvault.api",
     "auditvault.console",
     "auditvault.cli",

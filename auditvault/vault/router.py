@@ -45,6 +45,7 @@ class RegionRouter:
             "evidence_reviews",
             "privacy_holds",
             "privacy_requests",
+            "privacy_retention",
         }
     )
     keyring_apps: ClassVar[frozenset[str]] = frozenset({"keyring", "keyring_holds"})

@@ -13,7 +13,9 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from auditvault.core.policy.retention_policy import RecordClass
+from auditvault.core.policy.calendar import Period
+from auditvault.core.policy.retention import PolicyLapsedError
+from auditvault.core.policy.retention_policy import Facts, RecordClass, RetentionPolicy
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.core.tlog.entry import leaf_hash
 from auditvault.core.tlog.merkle import CompactRange
@@ -129,3 +131,22 @@ def candidates_root(candidates: Iterable[tuple[UUID, RecordClass]]) -> bytes:
         last = key
         tree.extend([leaf_hash(hashlib.sha256(key[0] + key[1].encode()).digest())])
     return tree.root()
+
+
+def due_before(policy: RetentionPolicy, facts: Facts, *, today: date) -> date:
+    """The first day of which such records are not due today; those of every earlier one are. Holds are not looked at.
+
+    As `retention.dispose`, for all days at once. Raises PolicyLapsedError, UnclassifiedError.
+    """
+    if policy.lapses_on is not None and today >= policy.lapses_on:
+        raise PolicyLapsedError("The policy has lapsed. Nothing goes before there is another.")
+    periods = [policy.rule_for(facts).keep]
+    periods += [floor.at_least for floor in policy.floors_for(facts)]
+    return min(_first_kept(period, today) for period in periods)
+
+
+def _first_kept(period: Period, today: date) -> date:
+    day = today - timedelta(days=period.days_at_most())
+    while period.after(day) <= today:
+        day += timedelta(days=1)
+    return day

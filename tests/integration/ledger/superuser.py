@@ -38,6 +38,7 @@ TENANT_TABLES = (
     "privacy_request",
     "privacy_request_tag",
     "privacy_request_step",
+    "retention_policy",
     "payload_policy",
     "lookup_use",
     "access_approval",

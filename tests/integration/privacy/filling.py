@@ -39,3 +39,11 @@ def fill_requests(connection: Any, tenant_id: UUID) -> None:
         " (%s, %s, 0, 'receive', NULL, 'received', 'user:x', %s, now())",
         (tenant_id, request_id, uuid4()),
     )
+
+
+def fill_retention(connection: Any, tenant_id: UUID) -> None:
+    """A policy that was approved long ago."""
+    connection.execute(
+        "INSERT INTO retention_policy VALUES (%s, 1, '{}', NULL, %s, now() - interval '8 days', now(), %s, now())",
+        (tenant_id, uuid4(), uuid4()),
+    )

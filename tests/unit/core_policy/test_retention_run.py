@@ -8,8 +8,19 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from auditvault.core.policy.retention_policy import RecordClass
+from auditvault.core.policy.calendar import Period, Unit
+from auditvault.core.policy.retention import Outcome, PolicyLapsedError, dispose
+from auditvault.core.policy.retention_policy import (
+    Facts,
+    RecordClass,
+    RetentionPolicy,
+    Rule,
+    Scope,
+)
+from auditvault.core.policy.retention_presets import build
 from auditvault.core.policy.retention_run import (
     MOST_APART,
     MOST_SILENT,
@@ -18,6 +29,7 @@ from auditvault.core.policy.retention_run import (
     RunPlan,
     candidates_root,
     distrust,
+    due_before,
 )
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -107,3 +119,30 @@ def test_a_record_may_be_due_in_two_classes_and_each_once():
 def test_candidates_out_of_order_are_refused():
     with pytest.raises(ValueError, match="ascending"):
         candidates_root([(UUID(int=8), PAYLOAD), (UUID(int=7), PAYLOAD)])
+
+
+PERIODS = st.one_of(
+    st.builds(Period, st.integers(1, 800), st.just(Unit.DAYS)),
+    st.builds(Period, st.integers(1, 40), st.just(Unit.MONTHS)),
+    st.builds(Period, st.integers(1, 8), st.just(Unit.YEARS)),
+)
+FACTS = Facts(record_class=PAYLOAD, tenant_id=UUID(int=1), region="eu")
+
+
+@given(PERIODS, st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.integers(-40, 40))
+def test_what_was_recorded_before_that_day_is_due_and_nothing_else(keep, today, offset):
+    rules = tuple(
+        Rule(scope=Scope(record_class=each), keep=keep, ceiling=Period(100, Unit.YEARS))
+        for each in RecordClass
+    )
+    policy = RetentionPolicy(text="Decided by the board this year.", rules=rules)
+    first_kept = due_before(policy, FACTS, today=today)
+    day = first_kept + timedelta(days=offset)
+    disposal = dispose(policy, FACTS, recorded_on=day, today=today, is_held=False)
+    assert (disposal.outcome is Outcome.DESTROY) == (day < first_kept)
+
+
+def test_under_a_policy_that_has_lapsed_no_day_is_named():
+    policy = replace(build([], text="Decided by the board this year."), lapses_on=date(2026, 1, 1))
+    with pytest.raises(PolicyLapsedError):
+        due_before(policy, FACTS, today=date(2026, 1, 1))

@@ -1,0 +1,1 @@
+"""Schema of this app; long SQL stands in `sql/`, loaded by name."""

@@ -1,0 +1,27 @@
+"""Reads retention policies, inside a scope of their tenant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from auditvault.core.policy.retention_policy import RetentionPolicy
+
+
+def policy_in_force(
+    connection: psycopg.Connection[Any], *, now: datetime
+) -> RetentionPolicy | None:
+    """The newest version whose time has come; None where there is none. It may have lapsed: `dispose` looks."""
+    row = connection.execute(
+        "SELECT document FROM retention_policy WHERE in_force_at <= %s ORDER BY version DESC LIMIT 1",
+        (now,),
+    ).fetchone()
+    return RetentionPolicy.parse(bytes(row[0])) if row else None
+
+
+def newest_version(connection: psycopg.Connection[Any]) -> int:
+    """The number of the newest version, in force or not; 0 where there is none."""
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM retention_policy").fetchone()
+    return int(row[0]) if row else 0
