@@ -13,9 +13,13 @@ from auditvault.core.policy.retention_policy import RetentionPolicy
 def policy_in_force(
     connection: psycopg.Connection[Any], *, now: datetime
 ) -> RetentionPolicy | None:
-    """The newest version whose time has come; None where there is none. It may have lapsed: `dispose` looks."""
+    """The newest version whose time has come; None where there is none. It may have lapsed: `dispose` looks.
+
+    One that waits for nothing is in force once it is there, also for whoever read the clock just before it was set.
+    """
     row = connection.execute(
-        "SELECT document FROM retention_policy WHERE in_force_at <= %s ORDER BY version DESC LIMIT 1",
+        "SELECT document FROM retention_policy WHERE approval_id IS NULL OR in_force_at <= %s"
+        " ORDER BY version DESC LIMIT 1",
         (now,),
     ).fetchone()
     return RetentionPolicy.parse(bytes(row[0])) if row else None

@@ -66,7 +66,9 @@ class Records:
             )
         return UUID(str(asked.approval_id))
 
-    def set(self, data: bytes, approval_id: UUID | None = None, *, by: Any = None) -> Any:
+    def set(
+        self, data: bytes, approval_id: UUID | None = None, *, by: Any = None, **when: Any
+    ) -> Any:
         from auditvault.privacy.retention.services import set_policy
 
         return set_policy(
@@ -74,7 +76,7 @@ class Records:
             credential=(by or self.manager).signed_in(),
             document=data,
             approval_id=approval_id,
-            now=datetime.now(UTC),
+            now=when.get("now") or datetime.now(UTC),
         )
 
     def in_force(self, at: datetime) -> str | None:

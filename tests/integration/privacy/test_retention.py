@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from threading import Barrier
 from uuid import uuid4
 
 import psycopg
@@ -23,6 +25,7 @@ from tests.integration.privacy.holding import details_of, records_of
 from tests.integration.privacy.retaining import Records, document
 
 DAY = timedelta(days=1)
+ROUNDS = 5
 WEEK = timedelta(days=7)
 SIX_MONTHS = {
     "record_class": "header",
@@ -156,6 +159,37 @@ def test_a_crash_before_the_commit_leaves_the_policy_and_the_approval(
             archive.set(first, approval_id)
     assert versions(cluster, tenant) == []
     assert archive.set(first, approval_id).version == 1
+
+
+def test_whoever_read_the_clock_before_another_policy_was_set_is_compared_with_it(
+    archive, seven_years
+):
+    before = datetime.now(UTC)
+    archive.set(document("P9Y"))
+    with pytest.raises(ApprovalMissingError):
+        archive.set(document("P8Y"), now=before)
+
+
+def test_two_who_set_a_policy_at_once_come_one_after_the_other(
+    cluster, tenant, archive, seven_years
+):
+    from django.db import connections
+
+    barrier = Barrier(2)
+
+    def together():
+        try:
+            barrier.wait(10)
+            return archive.set(document("P8Y")).version
+        finally:
+            connections.close_all()
+
+    found = []
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(ROUNDS):
+            pair = [pool.submit(together), pool.submit(together)]
+            found += [each.result(60) for each in pair]
+    assert sorted(found) == list(range(2, 2 + 2 * ROUNDS))
 
 
 # Preview
