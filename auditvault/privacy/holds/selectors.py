@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,37 @@ def holds_in_force(connection: psycopg.Connection[Any], region: str) -> Iterator
         f"SELECT {_COLUMNS} FROM legal_hold WHERE released_at IS NULL ORDER BY hold_id"  # noqa: S608
     ).fetchall()
     return (_hold(region, row) for row in rows)
+
+
+def holds_page(
+    connection: psycopg.Connection[Any],
+    region: str,
+    *,
+    only_in_force: bool,
+    overdue_on: date | None,
+    before: UUID | None,
+    limit: int,
+) -> list[tuple[Hold, str]]:
+    """Holds that match and the references of their matters, newest first, from the one after `before`."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS}, reference FROM legal_hold"  # noqa: S608
+        " WHERE (NOT %(in_force)s OR released_at IS NULL)"
+        " AND (%(day)s::date IS NULL OR (released_at IS NULL AND review_on <= %(day)s))"
+        " AND (%(before)s::uuid IS NULL OR hold_id < %(before)s)"
+        " ORDER BY hold_id DESC LIMIT %(limit)s",
+        {"in_force": only_in_force, "day": overdue_on, "before": before, "limit": limit},
+    ).fetchall()
+    return [(_hold(region, row[:-1]), row[-1]) for row in rows]
+
+
+def reference_of(connection: psycopg.Connection[Any], hold_id: UUID) -> str:
+    """The reference of a hold's matter; raises HoldNotFoundError."""
+    row = connection.execute(
+        "SELECT reference FROM legal_hold WHERE hold_id = %s", (hold_id,)
+    ).fetchone()
+    if row is None:
+        raise HoldNotFoundError("There is no such hold of this tenant in this region.")
+    return str(row[0])
 
 
 def _hold(region: str, row: tuple[Any, ...]) -> Hold:

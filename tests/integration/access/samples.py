@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -40,6 +40,9 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "basis_id": ("basis_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "export_id": ("export_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "request_id": ("request_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "hold_id": ("hold_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "custodian": ("person", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11"),
+    "approval": ("approval_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -78,6 +81,7 @@ PLAIN: dict[str, Any] = {
     # A name among the caller's own tenant's: it leads to nobody else's.
     "own_role": "helper",
     "open": "false",
+    "overdue": "false",
     # Of requests: vocabularies, and an instant.
     "kind": "erasure",
     "state": "received",
@@ -106,6 +110,8 @@ WORDS = frozenset(
         "regime", "custom", "version", "legal_order", "citation", "answer", "extended", "acknowledge_business_days",
         "rolls_over", "received_at", "calendar", "country", "subdivision", "zone", "words", "manifest",
         "identifiers",
+        # Of a legal hold: the day on which somebody looks at it again.
+        "review_on",
         # Of a transfer: another region of the tenant's own; hashes, looked for among what the tenant has there.
         "region", "contents", "reference", "to_region", "valid_from", "valid_until",
         # What is to be approved: looked at by a human, and covering nothing but what is the asker's tenant's.
@@ -147,6 +153,18 @@ BODIES: dict[str, Any] = {
     "/api/v1/privacy/requests/{request_id}/extend": REASONS,
     "/api/v1/privacy/requests/{request_id}/refuse": REASONS,
     "/api/v1/privacy/requests/{request_id}/approve": {"manifest": "0" * 64},
+    "/api/v1/privacy/holds": {
+        "scope": {"kind": "tenant"},
+        "reference": "CASE-1",
+        "reason": PURPOSE["reason"],
+        "custodian": "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11",
+        "review_on": "2199-01-01",
+    },
+    "/api/v1/privacy/holds/{hold_id}/release": {"approval": "01a20b04-4699-7f93-8be8-716ef9b10dee"},
+    "/api/v1/privacy/cases/records": {
+        "case": "CASE-1",
+        "records": ["01a20b04-4699-7f93-8be8-716ef9b10dee"],
+    },
     "/api/v1/access/approvals": {"plan": PLAN, "case": "INC-1"},
     "/api/v1/access/grants": {"case": "INC-1", "codes": ["INCIDENT"], "scope": {"query": {}}},
     "/api/v1/access/break-glass": {"case": "INC-1", "reason": PURPOSE["reason"]},
@@ -199,6 +217,7 @@ class World:
     basis_id: str
     export_id: str
     request_id: str
+    hold_id: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -219,6 +238,7 @@ class World:
             self.basis_id,
             self.export_id,
             self.request_id,
+            self.hold_id,
         }
 
     @property
@@ -270,6 +290,7 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         break_glass_id=str(break_glass_id),
         export_id=an_export(tenant),
         request_id=a_privacy_request(tenant, user),
+        hold_id=a_hold(tenant),
     )
 
 
@@ -302,6 +323,24 @@ def a_privacy_request(tenant: Any, user: str) -> str:
     operator = make_person(tenant, "privacy_operator").signed_in()
     record = receive_request(region="eu", credential=operator, asked=asked, now=now)
     return str(record.request_id)
+
+
+def a_hold(tenant: Any) -> str:
+    """A legal hold on a case to which nothing was put; its id."""
+    from auditvault.core.policy.holds import CaseScope
+    from auditvault.privacy.holds.services import NewHold, place_hold
+
+    now = datetime.now(UTC)
+    lawyer = make_person(tenant, "legal")
+    wanted = NewHold(
+        scope=CaseScope(cases=frozenset({"CASE-0"})),
+        reference="CASE-0",
+        reason=PURPOSE["reason"],
+        custodian=lawyer.human,
+        review_on=now.date() + timedelta(days=90),
+    )
+    placed = place_hold(region="eu", credential=lawyer.signed_in(), wanted=wanted, now=now)
+    return str(placed.hold_id)
 
 
 def own(world: World, name: str) -> Any:
