@@ -41,7 +41,7 @@ class PlaceRequest(StrictSerializer):
 class ReleaseRequest(StrictSerializer):
     """The approval of the hold's release plan, which somebody else gave."""
 
-    approval = serializers.UUIDField()
+    approval_id = serializers.UUIDField()
 
 
 class PutRequest(StrictSerializer):

@@ -27,7 +27,7 @@ _MISSING, _CONFLICT = 404, 409
 class _HoldView(StaffView):
     """A view about holds; who is refused stands in the access log."""
 
-    recorded = (*StaffView.recorded, HoldNotFoundError)
+    recorded = (*StaffView.recorded, HoldNotFoundError, services.HoldInvalidError)
 
 
 class HoldsView(_HoldView):
@@ -117,7 +117,7 @@ class ReleaseHoldView(_HoldView):
                 region=self.region,
                 credential=self.credential,
                 hold_id=hold_id,
-                approval_id=given["approval"],
+                approval_id=given["approval_id"],
                 now=datetime.now(UTC),
             )
         return Response({"id": str(hold_id), "record": str(record_id)})

@@ -41,8 +41,7 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "export_id": ("export_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "request_id": ("request_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "hold_id": ("hold_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
-    "custodian": ("person", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11"),
-    "approval": ("approval_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "custodian": ("lawyer", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11"),
 }
 # What refers to nothing by itself, with a value that fits.
 PLAIN: dict[str, Any] = {
@@ -154,13 +153,15 @@ BODIES: dict[str, Any] = {
     "/api/v1/privacy/requests/{request_id}/refuse": REASONS,
     "/api/v1/privacy/requests/{request_id}/approve": {"manifest": "0" * 64},
     "/api/v1/privacy/holds": {
-        "scope": {"kind": "tenant"},
+        "scope": {"kind": "case", "cases": ["CASE-1"]},
         "reference": "CASE-1",
         "reason": PURPOSE["reason"],
         "custodian": "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11",
         "review_on": "2199-01-01",
     },
-    "/api/v1/privacy/holds/{hold_id}/release": {"approval": "01a20b04-4699-7f93-8be8-716ef9b10dee"},
+    "/api/v1/privacy/holds/{hold_id}/release": {
+        "approval_id": "01a20b04-4699-7f93-8be8-716ef9b10dee"
+    },
     "/api/v1/privacy/cases/records": {
         "case": "CASE-1",
         "records": ["01a20b04-4699-7f93-8be8-716ef9b10dee"],
@@ -218,6 +219,7 @@ class World:
     export_id: str
     request_id: str
     hold_id: str
+    lawyer: str
 
     def owns(self) -> set[str]:
         """Texts that must not reach anybody else."""
@@ -239,6 +241,7 @@ class World:
             self.export_id,
             self.request_id,
             self.hold_id,
+            self.lawyer,
         }
 
     @property
@@ -273,6 +276,7 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
             (tenant.tenant_id, break_glass_id, uuid.uuid4(), uuid.uuid4()),
         )
     asker, officer = make_person(tenant, "investigator"), make_person(tenant, "privacy_officer")
+    lawyer = make_person(tenant, "legal")
     return World(
         tenant=tenant,
         approval_id=open_request(asker),
@@ -290,7 +294,8 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         break_glass_id=str(break_glass_id),
         export_id=an_export(tenant),
         request_id=a_privacy_request(tenant, user),
-        hold_id=a_hold(tenant),
+        hold_id=a_hold(tenant, lawyer),
+        lawyer=str(lawyer.human),
     )
 
 
@@ -325,13 +330,12 @@ def a_privacy_request(tenant: Any, user: str) -> str:
     return str(record.request_id)
 
 
-def a_hold(tenant: Any) -> str:
+def a_hold(tenant: Any, lawyer: Any) -> str:
     """A legal hold on a case to which nothing was put; its id."""
     from auditvault.core.policy.holds import CaseScope
     from auditvault.privacy.holds.services import NewHold, place_hold
 
     now = datetime.now(UTC)
-    lawyer = make_person(tenant, "legal")
     wanted = NewHold(
         scope=CaseScope(cases=frozenset({"CASE-0"})),
         reference="CASE-0",

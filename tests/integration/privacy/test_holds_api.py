@@ -66,7 +66,7 @@ def test_a_hold_is_released_once_with_an_approval_by_somebody_else(say, wanted):
     plan = say(f"{HOLDS}/{hold_id}")[1]["release_plan"]
     status, asked = say("/api/v1/access/approvals", {"plan": plan, "case": REFERENCE})
     assert status == 201, asked
-    release = {"approval": asked["id"]}
+    release = {"approval_id": asked["id"]}
     assert say(f"{HOLDS}/{hold_id}/release", release)[0] >= 400
     assert say(f"/api/v1/access/approvals/{asked['id']}/approve", {})[0] == 403
     assert say(f"/api/v1/access/approvals/{asked['id']}/approve", {}, by="other")[0] == 200
@@ -116,7 +116,7 @@ def test_who_may_place_no_holds_neither_places_nor_releases_one(say, wanted, ten
     hold_id = placed(say, wanted)
     own = make_person(tenant, role).headers(role)
     assert say(HOLDS, wanted, own=own)[0] == 403
-    assert say(f"{HOLDS}/{hold_id}/release", {"approval": str(uuid4())}, own=own)[0] == 403
+    assert say(f"{HOLDS}/{hold_id}/release", {"approval_id": str(uuid4())}, own=own)[0] == 403
     put = {"case": REFERENCE, "records": [str(uuid4())]}
     assert say("/api/v1/privacy/cases/records", put, own=own)[0] == 403
 
@@ -127,7 +127,7 @@ def test_a_hold_that_is_not_there_is_answered_like_one_of_another_tenant(say, wa
     theirs = say(f"{HOLDS}/{hold_id}", own=other)
     assert theirs == say(f"{HOLDS}/{uuid4()}", own=other)
     assert theirs[0] == 404
-    release = {"approval": str(uuid4())}
+    release = {"approval_id": str(uuid4())}
     assert say(f"{HOLDS}/{hold_id}/release", release, own=other) == say(
         f"{HOLDS}/{uuid4()}/release", release, own=other
     )
