@@ -10,17 +10,54 @@ from rest_framework import serializers
 from auditvault.api.serializers import StrictSerializer
 from auditvault.core.policy.access import REASON_MAX_LENGTH
 from auditvault.core.policy.approvals import HumanId
-from auditvault.core.policy.holds import Hold, parse_scope, scope_digest
+from auditvault.core.policy.holds import (
+    MAX_NAMED,
+    MAX_RECORDS,
+    AnyScope,
+    Hold,
+    parse_scope,
+    scope_digest,
+)
 from auditvault.privacy.holds.reading import MAX_PAGE
 from auditvault.privacy.holds.services import MOST_PUT, NewHold, release_plan
 
 _SHORT = 64
 
 
-class PlaceRequest(StrictSerializer):
-    """What is to be held: a scope as in docs/spec/legal-holds.md, the matter's reference, why, who answers for it."""
+class HoldScopeRequest(StrictSerializer):
+    """What a hold is for, as in docs/spec/legal-holds.md: the kind, and its members."""
 
-    scope = serializers.JSONField()
+    kind = serializers.ChoiceField(["subject", "trace", "case", "records", "period", "tenant"])
+    subjects = serializers.ListField(
+        child=serializers.UUIDField(), max_length=MAX_NAMED, required=False
+    )
+    traces = serializers.ListField(
+        child=serializers.RegexField(r"^[0-9a-f]{32}$"), max_length=MAX_NAMED, required=False
+    )
+    cases = serializers.ListField(
+        child=serializers.CharField(max_length=_SHORT), max_length=MAX_NAMED, required=False
+    )
+    records = serializers.ListField(
+        child=serializers.UUIDField(), max_length=MAX_RECORDS, required=False
+    )
+    before = serializers.DateTimeField(required=False, allow_null=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `from`, which is no name in Python."""
+        found = super().get_fields()
+        found["from"] = serializers.DateTimeField(required=False, allow_null=True)
+        return found
+
+    @staticmethod
+    def of(given: dict[str, Any]) -> AnyScope:
+        """The scope of checked members; raises HoldScopeError."""
+        return parse_scope({name: _json_value(value) for name, value in given.items()})
+
+
+class PlaceRequest(StrictSerializer):
+    """What is to be held, the matter's reference, why, and who answers for it."""
+
+    scope = HoldScopeRequest()
     reference = serializers.CharField(max_length=_SHORT)
     reason = serializers.CharField(max_length=2 * REASON_MAX_LENGTH)
     custodian = serializers.UUIDField()
@@ -30,7 +67,7 @@ class PlaceRequest(StrictSerializer):
     def of(given: dict[str, Any]) -> NewHold:
         """What is to be held; raises HoldScopeError."""
         return NewHold(
-            scope=parse_scope(given["scope"]),
+            scope=HoldScopeRequest.of(given["scope"]),
             reference=given["reference"],
             reason=given["reason"],
             custodian=HumanId(given["custodian"]),
@@ -104,6 +141,15 @@ class HoldsResponse(serializers.Serializer[Any]):
 
     holds = HoldResponse(many=True)
     next_cursor = serializers.CharField(allow_null=True)
+
+
+def _json_value(value: Any) -> Any:
+    """A checked value as a scope's parameters have it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [str(item) for item in value]
+    return value
 
 
 def hold_body(hold: Hold, reference: str, now: datetime) -> dict[str, Any]:
