@@ -62,6 +62,7 @@ class FakeKeyVault:
     """Keys of one vault; keeps the form of `contract.Breakable`."""
 
     def __init__(self, *, may_purge: bool) -> None:
+        self.aged_seconds = 0  # a new key says that it was made so long ago
         self.live: dict[str, dict[str, Any]] = {}  # name -> version -> key
         self.deleted: dict[str, dict[str, Any]] = {}
         self.may_purge = may_purge
@@ -111,7 +112,8 @@ class FakeKeyVault:
         secret: Any = os.urandom(32)
         if kty.startswith("RSA"):
             secret = rsa.generate_private_key(65537, body["key_size"])
-        key = {"kty": kty, "secret": secret, "ops": body["key_ops"], "created": int(time.time())}
+        made_at = int(time.time()) - self.aged_seconds
+        key = {"kty": kty, "secret": secret, "ops": body["key_ops"], "created": made_at}
         version = secrets.token_hex(16)
         self.live.setdefault(name, {})[version] = key
         return self._bundle(name, version, key)
