@@ -116,6 +116,7 @@ WORDS = frozenset(
         # What is to be approved: looked at by a human, and covering nothing but what is the asker's tenant's.
         "certificate",
         "plan", "scope", "query", "codes", "traces", "records", "subjects", "recorded_from", "recorded_before",
+        "cases", "before",
     }
 )  # fmt: skip
 # Words that a step may need, and a request that is complete but for its identifiers.

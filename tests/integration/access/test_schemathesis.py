@@ -158,6 +158,23 @@ def test_requests_for_what_is_there_are_answered_as_it_says(described, world):
         "POST /api/v1/access/transfer-bases/{basis_id}/end",
         "POST /api/v1/resolve/across",
         "POST /api/v1/resolve/across/requests",
+        # Steps of a request follow from where it is; a country and a time zone are two that there are.
+        "POST /api/v1/privacy/requests/{request_id}/ask-identity",
+        "POST /api/v1/privacy/requests/{request_id}/verify-identity",
+        "POST /api/v1/privacy/requests/{request_id}/rescope",
+        "POST /api/v1/privacy/requests/{request_id}/assess",
+        "POST /api/v1/privacy/requests/{request_id}/ask-approval",
+        "POST /api/v1/privacy/requests/{request_id}/withdraw",
+        "POST /api/v1/privacy/requests/{request_id}/mark-duplicate",
+        "POST /api/v1/privacy/requests/{request_id}/close",
+        "POST /api/v1/privacy/requests/{request_id}/approve",
+        "POST /api/v1/privacy/requests/{request_id}/refuse",
+        "POST /api/v1/privacy/requests/{request_id}/extend",
+        "POST /api/v1/privacy/requests",
+        "POST /api/v1/privacy/requests/{request_id}/clone",
+        # A hold has a custodian who may have one, and is released with an approval.
+        "POST /api/v1/privacy/holds",
+        "POST /api/v1/privacy/holds/{hold_id}/release",
     }
 
 
