@@ -105,6 +105,8 @@ OPERATIONS: Final[dict[str, str]] = {
     "agent": "invoke_agent",
     "completion": "text_completion",
     "embedding": "embeddings",
+    "generation": "chat",
+    "retriever": "retrieval",
 }
 """Sender's word -> `operation`, where they differ. Words that are not here are taken as they are.
 """

@@ -13,7 +13,15 @@ from auditvault.ingest.dialects.table import ROWS, DialectTableError, parse_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 HEADER_LINE = "key,dialects,place,target,rank"
-OURS = {"genai_current", "genai_deprecated", "openinference", "openllmetry"}
+OURS = {
+    "genai_current",
+    "genai_deprecated",
+    "openinference",
+    "openllmetry",
+    "langfuse",
+    "seed",
+    "other",
+}
 
 
 def documented_fields() -> dict[str, str]:
