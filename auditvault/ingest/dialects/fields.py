@@ -92,6 +92,7 @@ SPAN_FIELDS: Final = frozenset(
 
 OPERATIONS: Final[dict[str, str]] = {
     "LLM": "chat",
+    "CHAT_MODEL": "chat",
     "EMBEDDING": "embeddings",
     "TOOL": "execute_tool",
     "AGENT": "invoke_agent",
@@ -152,4 +153,28 @@ INVOCATION_PARAMETERS: Final[dict[str, str]] = {
 """Member of OpenInference's `*.invocation_parameters` -> header field.
 
 The attribute itself is sealed whole.
+"""
+
+USAGE_MEMBERS: Final[dict[tuple[str, ...], str]] = {
+    ("input",): "input_tokens",
+    ("input_tokens",): "input_tokens",
+    ("prompt_tokens",): "input_tokens",
+    ("output",): "output_tokens",
+    ("output_tokens",): "output_tokens",
+    ("completion_tokens",): "output_tokens",
+    ("total",): "total_tokens",
+    ("total_tokens",): "total_tokens",
+    ("input_cached_tokens",): "cache_read_tokens",
+    ("cache_read_input_tokens",): "cache_read_tokens",
+    ("prompt_tokens_details", "cached_tokens"): "cache_read_tokens",
+    ("input_tokens_details", "cached_tokens"): "cache_read_tokens",
+    ("input_cache_creation",): "cache_write_tokens",
+    ("cache_creation_input_tokens",): "cache_write_tokens",
+    ("output_reasoning_tokens",): "reasoning_tokens",
+    ("completion_tokens_details", "reasoning_tokens"): "reasoning_tokens",
+    ("output_tokens_details", "reasoning_tokens"): "reasoning_tokens",
+}
+"""Path in a JSON of usage (Langfuse's, MLflow's, the provider's own) -> header field.
+
+Where two paths name one field, the first that is there counts. The attribute is sealed whole.
 """

@@ -15,7 +15,16 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.ingest.dialects.fields import ATTRIBUTE_FIELDS, CONTENT_OWNERS, SPAN_FIELDS
 
 Place: TypeAlias = Literal[
-    "header", "content", "family", "mapping", "identifier", "claim", "error", "parameters"
+    "header",
+    "quoted",
+    "content",
+    "family",
+    "mapping",
+    "identifier",
+    "claim",
+    "error",
+    "parameters",
+    "usage",
 ]
 Rank: TypeAlias = Literal["strong", "weak"]
 
@@ -37,6 +46,7 @@ IDENTIFIER_KINDS: Final = frozenset({"user", "session", "email", "phone"})
 """The kinds that an attribute can be for every tenant (docs/spec/subjects.md section 1)."""
 _TARGETS: Final[dict[str, frozenset[str]]] = {
     "header": frozenset(ATTRIBUTE_FIELDS),
+    "quoted": frozenset(ATTRIBUTE_FIELDS),
     "content": frozenset(CONTENT_OWNERS) - {"attributes", "events", "error_message"},
     "family": frozenset(CONTENT_OWNERS) - {"attributes", "events", "error_message"},
     "mapping": frozenset({"prompt_variables"}),
@@ -44,6 +54,7 @@ _TARGETS: Final[dict[str, frozenset[str]]] = {
     "claim": frozenset({"prompt", "input", "output"}),
     "error": frozenset({"message", "stacktrace"}),
     "parameters": frozenset({""}),
+    "usage": frozenset({""}),
 }
 
 
@@ -63,7 +74,7 @@ class Row:
     target: str
     """Header field, content role, identifier kind, claim role or error member.
 
-    Empty for `parameters`.
+    Empty for `parameters` and `usage`.
     """
     rank: Rank
     """`weak`: deprecated, or a fallback; used only where no strong source filled the field."""

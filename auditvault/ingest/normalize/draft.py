@@ -47,7 +47,7 @@ class Draft:
     error: dict[str, Value] | None = None
     exceptions: list[Value] | None = None
     parameters: dict[str, Value] | None = None
-    """Header field -> value from OpenInference's invocation parameters."""
+    """Header field -> value from a JSON of request parameters or of usage."""
     weak: list[tuple[Handler, bytes, bytes]] | None = None
     """Sources that count only where no strong one filled the field; applied after all others."""
 

@@ -8,7 +8,7 @@ remembered of them is bounded, because senders choose them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import orjson
@@ -19,6 +19,7 @@ from auditvault.ingest.dialects.fields import (
     CONTENT_OWNERS,
     INVOCATION_PARAMETERS,
     OPERATIONS,
+    USAGE_MEMBERS,
 )
 from auditvault.ingest.dialects.table import IDENTIFIER_KINDS, ROWS, Row
 from auditvault.ingest.normalize.checks import CHECKS, check_word
@@ -32,6 +33,10 @@ FAMILY_ROLES: Final = {row.key: row.target for row in ROWS if row.place in {"fam
 _REMEMBERED: Final = 16_384
 _IDENTIFIER_PREFIX: Final = "auditvault.identifier."
 _MAX_PARAMETERS: Final = 65_536
+_MAX_QUOTED: Final = 512
+_PARAMETERS: Final[Mapping[tuple[str, ...], str]] = {
+    (name,): field for name, field in INVOCATION_PARAMETERS.items()
+}
 _SCRUBBED: Final = "[Scrubbed due to"
 _SHA256_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _MAPPINGS: Final = tuple(row.key for row in ROWS if row.place == "mapping")
@@ -42,12 +47,14 @@ _INDEXED: Final = re.compile(
 )
 
 
-def header_handler(field: str) -> Handler:
+def header_handler(field: str, read: Callable[[bytes], Value] = read_value) -> Handler:
     """Fill a header field with a value that passes its check."""
+    if field == "operation":
+        return _operation_handler(read)
     check = CHECKS[ATTRIBUTE_FIELDS[field]]
 
     def handle(draft: Draft, key: bytes, raw: bytes) -> None:
-        checked = check(read_value(raw))
+        checked = check(read(raw))
         if checked is None:
             draft.withhold(field, key, raw)
         else:
@@ -56,18 +63,33 @@ def header_handler(field: str) -> Handler:
     return handle
 
 
-def _operation(draft: Draft, key: bytes, raw: bytes) -> None:
-    header, sent = draft.header, check_word(read_value(raw))
-    if sent is None:
-        draft.withhold("operation", key, raw)
-        return
-    operation = OPERATIONS.get(sent, sent)
-    if "operation" in header:
-        draft.put("operation", operation, key, raw)
-        return
-    header["operation"] = operation
-    if operation != sent:
-        header["operation_as_sent"] = sent
+def _operation_handler(read: Callable[[bytes], Value]) -> Handler:
+    def handle(draft: Draft, key: bytes, raw: bytes) -> None:
+        header, sent = draft.header, check_word(read(raw))
+        if sent is None:
+            draft.withhold("operation", key, raw)
+            return
+        operation = OPERATIONS.get(sent, sent)
+        if "operation" in header:
+            draft.put("operation", operation, key, raw)
+            return
+        header["operation"] = operation
+        if operation != sent:
+            header["operation_as_sent"] = sent
+
+    return handle
+
+
+def read_quoted(raw: bytes) -> Value:
+    """A value that may be JSON of one word or number in a string, as MLflow sends all of its own."""
+    value = read_value(raw)
+    if type(value) is not str or len(value) > _MAX_QUOTED:
+        return value
+    try:
+        inner: Value = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+    return inner if type(inner) in {str, int, float, bool} else value
 
 
 def _content_handler(role: str) -> Handler:
@@ -157,26 +179,33 @@ def quiet_handler(field: str) -> Handler:
     return handle
 
 
-def _parameters(draft: Draft, key: bytes, raw: bytes) -> None:
-    value = read_value(raw)
-    draft.leave_value(decode_text(key), value)
-    if type(value) is str and len(value) <= _MAX_PARAMETERS:
-        try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return  # sealed as it is
-    if type(value) is not dict:
-        return
-    if draft.parameters is None:
-        draft.parameters = {}
-    for name, field in INVOCATION_PARAMETERS.items():
-        member = value.get(name)
-        if member is not None:
-            draft.parameters.setdefault(field, member)
+def _members_handler(members: Mapping[tuple[str, ...], str]) -> Handler:
+    """Seal a JSON object whole, and remember its members that fill header fields."""
+
+    def handle(draft: Draft, key: bytes, raw: bytes) -> None:
+        value = read_value(raw)
+        draft.leave_value(decode_text(key), value)
+        if type(value) is str and len(value) <= _MAX_PARAMETERS:
+            try:
+                value = orjson.loads(value)
+            except orjson.JSONDecodeError:
+                return  # sealed as it is
+        if type(value) is not dict:
+            return
+        if draft.parameters is None:
+            draft.parameters = {}
+        for path, field in members.items():
+            member: Value = value
+            for name in path:
+                member = member.get(name) if type(member) is dict else None
+            if member is not None:
+                draft.parameters.setdefault(field, member)
+
+    return handle
 
 
 def settle_parameters(draft: Draft) -> None:
-    """Fill from invocation parameters the fields that no attribute of their own has filled."""
+    """Fill from members of JSON objects the fields that no attribute of their own has filled."""
     for field, value in (draft.parameters or {}).items():
         checked = CHECKS[ATTRIBUTE_FIELDS[field]](value)
         if checked is None:
@@ -236,9 +265,11 @@ class HandlerTable(dict[bytes, Handler]):
 def _handler(row: Row) -> Handler:
     handler: Handler
     if row.place == "header":
-        handler = _operation if row.target == "operation" else header_handler(row.target)
-    elif row.place == "parameters":
-        handler = _parameters
+        handler = header_handler(row.target)
+    elif row.place == "quoted":
+        handler = header_handler(row.target, read_quoted)
+    elif row.place in {"parameters", "usage"}:
+        handler = _members_handler(_PARAMETERS if row.place == "parameters" else USAGE_MEMBERS)
     else:
         makers = {
             "content": _content_handler,

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from auditvault.ingest.dialects.fields import ATTRIBUTE_FIELDS, CONTENT_OWNERS, SPAN_FIELDS
+from auditvault.ingest.dialects.fields import (
+    ATTRIBUTE_FIELDS,
+    CONTENT_OWNERS,
+    SPAN_FIELDS,
+    USAGE_MEMBERS,
+)
 from auditvault.ingest.dialects.table import ROWS, DialectTableError, parse_rows
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,7 +68,9 @@ def test_a_key_that_stands_twice_stops_the_start() -> None:
 
 def test_nothing_that_carries_content_is_a_header_field() -> None:
     content = {row["key"] for row in researched() if row["carries_content"] != "no"}
-    assert [row.key for row in ROWS if row.place == "header" and row.key in content] == []
+    assert [
+        row.key for row in ROWS if row.place in {"header", "quoted"} and row.key in content
+    ] == []
 
 
 def test_every_personal_identifier_of_our_dialects_is_one_or_is_sealed() -> None:
@@ -74,6 +81,7 @@ def test_every_personal_identifier_of_our_dialects_is_one_or_is_sealed() -> None
 
 def test_every_header_field_can_be_filled_and_is_documented() -> None:
     targets = {row.target for row in ROWS if row.place == "header"}
+    assert set(USAGE_MEMBERS.values()) <= targets
     assert targets == set(ATTRIBUTE_FIELDS)
     assert set(ATTRIBUTE_FIELDS) | SPAN_FIELDS == set(documented_fields())
 
