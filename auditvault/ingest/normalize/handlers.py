@@ -37,6 +37,12 @@ _MAX_QUOTED: Final = 512
 _PARAMETERS: Final[Mapping[tuple[str, ...], str]] = {
     (name,): field for name, field in INVOCATION_PARAMETERS.items()
 }
+_ECHOED: Final[Mapping[tuple[str, ...], str]] = {
+    **_PARAMETERS,
+    ("model",): "model_responded",
+    ("id",): "response_id",
+}
+"""The same where a sender calls the response object its parameters; its model is the answer's."""
 _SCRUBBED: Final = "[Scrubbed due to"
 _SHA256_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _MAPPINGS: Final = tuple(row.key for row in ROWS if row.place == "mapping")
@@ -194,7 +200,9 @@ def _members_handler(members: Mapping[tuple[str, ...], str]) -> Handler:
             return
         if draft.parameters is None:
             draft.parameters = {}
-        for path, field in members.items():
+        # No request to a model has an id or a time; OpenAI's response object has both.
+        echoed = members is _PARAMETERS and "id" in value and "created_at" in value
+        for path, field in (_ECHOED if echoed else members).items():
             member: Value = value
             for name in path:
                 member = member.get(name) if type(member) is dict else None

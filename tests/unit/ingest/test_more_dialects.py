@@ -20,6 +20,7 @@ USAGE = ("input_tokens", "output_tokens", "total_tokens", "cache_read_tokens")
 SMALL, SMALL_ANSWERED = "gpt-4o-mini", "gpt-4o-mini-2024-07-18"
 LARGE, LARGE_ANSWERED = "gpt-4o", "gpt-4o-2024-08-06"
 EMBEDDER = "text-embedding-3-small"
+AGENTS, AGENTS_ANSWERED = "gpt-4.1", "gpt-4.1-2025-04-14"
 CALLS: dict[str, list[tuple[str, str, str | None, tuple[int | None, ...]]]] = {
     "langfuse/plain": [("chat", SMALL, SMALL_ANSWERED, (30, 28, 58, 7))],
     "langfuse/tools": [
@@ -37,6 +38,18 @@ CALLS: dict[str, list[tuple[str, str, str | None, tuple[int | None, ...]]]] = {
         ("chat", LARGE, LARGE_ANSWERED, (74, 14, 88, 18)),
         ("chat", LARGE, LARGE_ANSWERED, (111, 25, 136, 27)),
     ],
+    "openinference-langchain/plain": [("chat", SMALL, SMALL_ANSWERED, (54, 28, 82, 13))],
+    "openinference-langchain/error_429": [("chat", SMALL, None, (None, None, None, None))],
+    "openinference-openai-agents/tools": [
+        ("chat", AGENTS, AGENTS_ANSWERED, (74, 17, 91, 18)),
+        ("chat", AGENTS, AGENTS_ANSWERED, (103, 25, 128, 25)),
+    ],
+    "openinference-openai-agents/tools__chatapi": [  # the SDK drops total and cached counts here
+        ("chat", AGENTS, AGENTS_ANSWERED, (84, 14, None, None)),
+        ("chat", AGENTS, AGENTS_ANSWERED, (121, 25, None, None)),
+    ],
+    # Three tries inside the SDK, of which it makes one span.
+    "openinference-openai-agents/error_429": [("chat", AGENTS, None, (None, None, None, None))],
     "mlflow/error_429": [("chat", SMALL, None, (None, None, None, None))],
 }
 
@@ -57,9 +70,24 @@ def test_the_model_calls_of_a_capture_are_counted_once_and_never_guessed(
     ):
         assert header["operation"] == operation
         assert header.get("model_requested", requested) == requested
-        # Langfuse names one model only: the one that answered, or the one that was asked in vain.
-        assert header.get("model_responded", header.get("model")) in {responded or requested, None}
+        assert header.get("model_responded", responded) == responded
+        # A sender that names one model names the one that was asked or the one that answered.
+        assert header.get("model", requested) in {requested, responded}
         assert tuple(header.get(field) for field in USAGE) == usage
+
+
+def test_a_response_sent_as_request_parameters_says_nothing_of_the_request(
+    capture: Callable[[str], bytes],
+) -> None:
+    body = capture("openinference-openai-agents/tools.pb")
+    headers = [item.header for item in decode_traces(body, "protobuf").interactions]
+    calls = [header for header in headers if header.get("operation") == "chat"]
+    assert all("model_requested" not in header for header in calls)
+    assert {header.get("model_responded") for header in calls} == {AGENTS_ANSWERED}
+    assert {header.get("response_id") for header in calls} == {
+        "resp_000504300122350a32",
+        "resp_0005071185401df4fc",
+    }
 
 
 def test_mlflow_names_both_models_in_quotes(capture: Callable[[str], bytes]) -> None:
