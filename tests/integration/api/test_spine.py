@@ -48,6 +48,21 @@ def test_a_sent_trace_is_found_as_a_tree(client, tenant):
     ]
 
 
+def test_every_capture_of_every_sdk_is_taken_whole(client, tenant):
+    answers = {
+        path.relative_to(CAPTURES).as_posix(): send(client, tenant, path.read_bytes())
+        for path in sorted(CAPTURES.glob("*/*.pb"))
+        if not path.name.endswith(".logs.pb")
+    }
+    assert len(answers) > 10
+    # An empty answer is full success; a span that was rejected would be counted in it.
+    assert {
+        name: (answer.status_code, answer.content)
+        for name, answer in answers.items()
+        if (answer.status_code, answer.content) != (200, b"")
+    } == {}
+
+
 def test_a_repeated_request_is_answered_with_success_and_recorded_once(client, tenant):
     for _ in range(3):
         assert send(client, tenant, agent_trace()).status_code == 200
