@@ -226,6 +226,9 @@ ENUMERATION_WINDOW_SECONDS = env.number("AUDITVAULT_ENUMERATION_WINDOW_SECONDS",
 # Rows of an export that one person may make alone; more take an approval, and there is an end.
 EXPORT_ROWS_ALONE = env.number("AUDITVAULT_EXPORT_ROWS_ALONE", 1000, least=0)
 EXPORT_MOST_ROWS = env.number("AUDITVAULT_EXPORT_MOST_ROWS", 50_000, least=1)
+# Exports that may wait to be made or fetched: each is work for a worker, and rows until it is fetched or a day old.
+EXPORTS_WAITING_PER_PERSON = env.number("AUDITVAULT_EXPORTS_WAITING_PER_PERSON", 10, least=1)
+EXPORTS_WAITING_PER_TENANT = env.number("AUDITVAULT_EXPORTS_WAITING_PER_TENANT", 100, least=1)
 
 # --- Alerts ----------------------------------------------------------------------------------------------
 # Networks besides the public ones to which a URL of somebody else's may lead (core.policy.addresses).

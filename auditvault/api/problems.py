@@ -115,6 +115,7 @@ _STATUS = {
     "export_not_found": HTTPStatus.NOT_FOUND,
     "export_certificate_invalid": HTTPStatus.BAD_REQUEST,
     "export_empty": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "exports_waiting": HTTPStatus.CONFLICT,
     "export_too_large": HTTPStatus.UNPROCESSABLE_ENTITY,
     "region_required": HTTPStatus.BAD_REQUEST,
     "unsupported_encoding": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

@@ -4,7 +4,8 @@ Asking, and what a crash leaves behind:
 
 1. The look is recorded in the access log with its filters and the number of rows, also where the export is then refused
    for their number.                                                                  Crash after: a look, no export.
-2. The export is queued, and for a bulk one the approval used up, in one transaction.          Crash: both or neither.
+2. The export is queued, and for a bulk one the approval used up, in one transaction. It holds a lock of the tenant's,
+   so that those who ask at once are counted one after the other, and refuses one too many.     Crash: both or neither.
 
 Making the parts is for `making`. Filters are those that name nobody and that nobody typed: what is stored of a request
 is a period, a trace and a status.
@@ -48,6 +49,12 @@ class ExportEmptyError(AuditvaultError):
     """Nothing matches."""
 
     code = "export_empty"
+
+
+class ExportsWaitingError(AuditvaultError):
+    """The caller, or their tenant, has as many exports as may wait to be made or fetched."""
+
+    code = "exports_waiting"
 
 
 class ExportNotFoundError(AuditvaultError):
@@ -137,7 +144,8 @@ def ask(
 
     Raises:
         AccessDeniedError, HumanRequiredError, SecondFactorRequiredError, CertificateError, ExportEmptyError,
-        ExportTooLargeError, AccessNotRecordedError, and what `use_within` raises: nothing was queued.
+        ExportTooLargeError, ExportsWaitingError, AccessNotRecordedError, and what `use_within` raises: nothing was
+            queued.
     """
     role, human = credential.role_for(Act.READ_HEADERS), credential.require_strong(now)
     certificate = read_certificate(wanted.certificate)
@@ -158,6 +166,7 @@ def ask(
             "So many rows are a bulk export, which somebody else has to approve."
         )
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        _check_waiting(connection, credential.tenant_id, human, now)
         connection.execute(
             "INSERT INTO evidence_export (tenant_id, export_id, human, actor, request, certificate, created_at,"
             " expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
@@ -252,6 +261,29 @@ def _check_number(records: list[UUID]) -> None:
         raise ExportEmptyError("Nothing matches, so there is nothing to export.")
     if len(records) > most:
         raise ExportTooLargeError(f"An export has at most {most} rows. Choose a shorter period.")
+
+
+def _check_waiting(
+    connection: psycopg.Connection[Any], tenant_id: UUID, human: UUID, now: datetime
+) -> None:
+    """Raise ExportsWaitingError for one too many; until the commit nobody else of the tenant is counted."""
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtext('evidence_export'), hashtext(%s))", (str(tenant_id),)
+    )
+    row = connection.execute(
+        "SELECT count(*) FILTER (WHERE human = %s), count(*) FROM evidence_export"
+        " WHERE state IN ('queued', 'made') AND expires_at > %s",
+        (human, now),
+    ).fetchone()
+    own, everybodys = row or (0, 0)
+    if own >= settings.EXPORTS_WAITING_PER_PERSON:
+        raise ExportsWaitingError(
+            f"You have {own} exports that were not fetched. Fetch or cancel one."
+        )
+    if everybodys >= settings.EXPORTS_WAITING_PER_TENANT:
+        raise ExportsWaitingError(
+            "Too many exports of this tenant were not fetched. Fetch or cancel one, or ask again later."
+        )
 
 
 def _plan(

@@ -6,12 +6,17 @@ import base64
 import csv
 import io
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
 import pytest
+from django.db import connections
+from django.test import override_settings
 
 from tests.integration.ingest.sending import START_NS, chat, record
 from tests.integration.ledger.superuser import superuser
@@ -250,8 +255,6 @@ def test_a_cancelled_export_is_not_made(client, tenant, viewer, wanted, cluster)
 
 @pytest.fixture
 def few(service):
-    from django.test import override_settings
-
     with override_settings(EXPORT_ROWS_ALONE=1, EXPORT_MOST_ROWS=4):
         yield
 
@@ -385,3 +388,78 @@ def test_an_unknown_export_is_not_found(viewer):
 
     with pytest.raises(ExportNotFoundError):
         fetch(viewer, uuid4())
+
+
+def refused_as_waiting(ask_again):
+    from auditvault.evidence.exports.services import ExportsWaitingError
+
+    with pytest.raises(ExportsWaitingError) as refused:
+        ask_again()
+    return refused.value.code
+
+
+def test_a_person_has_so_many_exports_waiting_until_one_is_cancelled(
+    client, tenant, viewer, wanted
+):
+    from auditvault.evidence.exports.services import cancel
+
+    record(client, tenant, chat())
+    colleague = make_person(tenant, "auditor")
+    with override_settings(EXPORTS_WAITING_PER_PERSON=1):
+        first = ask(viewer, wanted)
+        assert refused_as_waiting(lambda: ask(viewer, wanted)) == "exports_waiting"
+        assert set(listed(viewer)) == {first}
+        ask(colleague, wanted)
+        cancel(credential=viewer.signed_in(), region="eu", export_id=first)
+        ask(viewer, wanted)
+
+
+def test_what_is_made_waits_until_it_is_fetched(client, tenant, viewer, wanted):
+    record(client, tenant, chat())
+    with override_settings(EXPORTS_WAITING_PER_PERSON=1):
+        export_id = ask(viewer, wanted)
+        make()
+        refused_as_waiting(lambda: ask(viewer, wanted))
+        fetch(viewer, export_id)
+        ask(viewer, wanted)
+
+
+def test_a_tenant_has_so_many_exports_waiting_and_another_tenant_its_own(
+    client, tenant, other_tenant, viewer, wanted
+):
+    for each in (tenant, other_tenant):
+        record(client, each, chat())
+    with override_settings(EXPORTS_WAITING_PER_TENANT=1):
+        ask(viewer, wanted)
+        refused_as_waiting(lambda: ask(make_person(tenant, "auditor"), wanted))
+        ask(make_person(other_tenant, "auditor"), wanted)
+
+
+def test_two_who_ask_at_once_do_not_both_have_the_last_place(
+    client, tenant, viewer, wanted, monkeypatch
+):
+    from auditvault.evidence.exports import services
+    from auditvault.evidence.exports.services import ExportsWaitingError
+
+    record(client, tenant, chat())
+    both, check = threading.Barrier(2), services._check_waiting
+    credential = viewer.signed_in()
+
+    def then_both(*about):
+        check(*about)
+        # Whoever holds the lock is alone here; without it both would come, and both be queued.
+        with suppress(threading.BrokenBarrierError):
+            both.wait(timeout=1)
+
+    def asks(_turn):
+        try:
+            services.ask(credential=credential, region="eu", wanted=wanted, now=datetime.now(UTC))
+        except ExportsWaitingError:
+            return "refused"
+        finally:
+            connections.close_all()
+        return "queued"
+
+    monkeypatch.setattr(services, "_check_waiting", then_both)
+    with override_settings(EXPORTS_WAITING_PER_PERSON=1), ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(asks, range(2))) == ["queued", "refused"]
