@@ -1,4 +1,4 @@
-"""Reading JSON requests: bounded in size, and in depth.
+"""Reading JSON requests, and tables: bounded in size, and in depth.
 
 Django's own limit does not hold for a body that a parser reads as a stream.
 """
@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any
 
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser, JSONParser
 
 from auditvault.ingest.otlp.framing import BodyTooLargeError
 
@@ -34,3 +34,21 @@ class BoundedJSONParser(JSONParser):
             return super().parse(BytesIO(data), media_type, parser_context)
         except RecursionError:
             raise ParseError from None  # its frames hold the body
+
+
+class BoundedCSVParser(BaseParser):
+    """The bytes of a table of at most MAX_BODY_BYTES; the room that it is for reads them."""
+
+    media_type = "text/csv"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,  # noqa: ARG002
+        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> Any:
+        """The body; raises BodyTooLargeError."""
+        data: bytes = stream.read(MAX_BODY_BYTES + 1)
+        if len(data) > MAX_BODY_BYTES:
+            raise BodyTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        return data

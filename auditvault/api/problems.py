@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from auditvault.core.crypto.keywrap import KeyProviderError, WrapError
 from auditvault.core.errors import AuditvaultError
+from auditvault.privacy.requests.importing import ImportRefusedError
 
 log = logging.getLogger("auditvault.api")
 RETRY_AFTER_SECONDS = 5
@@ -85,6 +86,7 @@ _STATUS = {
     "transfer_invalid": HTTPStatus.BAD_REQUEST,
     "privacy_request_not_found": HTTPStatus.NOT_FOUND,
     "privacy_request_invalid": HTTPStatus.BAD_REQUEST,
+    "privacy_import_invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
     "privacy_request_move": HTTPStatus.CONFLICT,
     "privacy_request_overtaken": HTTPStatus.CONFLICT,
     "manifest_drifted": HTTPStatus.CONFLICT,
@@ -185,6 +187,9 @@ def describe(  # noqa: PLR0911  # one line a kind of error
         log.error("a key cannot be used: %s: %s", error.code, error.message, exc_info=error)
         detail = "A key of this service cannot be used now. Try again later."
         return status_of(error), error.code, detail, {}
+    if isinstance(error, ImportRefusedError):
+        lines = [{"line": each.line, "code": each.code} for each in error.lines]
+        return status_of(error), error.code, error.message, {"lines": lines}
     if isinstance(error, AuditvaultError):
         return status_of(error), error.code, error.message, {}
     if isinstance(error, UNAVAILABLE):

@@ -29,6 +29,19 @@ _PROBLEM = {
         "code": {"type": "string", "pattern": "^[a-z]+(_[a-z]+)*$"},
         "detail": {"type": "string"},
         "errors": {"description": "Of `request_invalid`: a member for each wrong field."},
+        "lines": {
+            "description": "Of `privacy_import_invalid`: lines that will not do.",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "line": {"type": "integer", "minimum": 1},
+                    "code": {"type": "string", "pattern": "^[a-z]+(_[a-z]+)*$"},
+                },
+                "required": ["line", "code"],
+                "additionalProperties": False,
+            },
+        },
     },
     "required": ["type", "title", "status", "code", "detail"],
     "additionalProperties": False,

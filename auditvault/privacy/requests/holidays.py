@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 import holidays
@@ -17,14 +17,16 @@ class CalendarUnknownError(AuditvaultError):
     code = "calendar_unknown"
 
 
-def holidays_of(country: str, subdivision: str | None, years: Iterable[int]) -> frozenset[date]:
+@lru_cache(maxsize=256)  # to make them takes milliseconds, and a table asks a thousand times
+def holidays_of(country: str, subdivision: str | None, years: range) -> frozenset[date]:
     """The public holidays of these years; `country` and `subdivision` as ISO 3166; raises CalendarUnknownError."""
     known = holidays.list_supported_countries()
     if country not in known or (subdivision is not None and subdivision not in known[country]):
         raise CalendarUnknownError("No holidays are known of that country or part of one.")
-    return frozenset(holidays.country_holidays(country, subdiv=subdivision, years=sorted(years)))
+    return frozenset(holidays.country_holidays(country, subdiv=subdivision, years=years))
 
 
+@lru_cache(maxsize=256)  # the names are read from files
 def zone_of(name: str) -> ZoneInfo:
     """The time zone of that name, such as Europe/Berlin; raises CalendarUnknownError."""
     if name not in available_timezones():

@@ -9,7 +9,7 @@ that were made for a sealer are swept. Two who move a request at once find one o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,6 +38,7 @@ from auditvault.core.policy.regimes import regime as named_regime
 from auditvault.core.policy.roles import Act
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.admin.services import admin_log, new_record_id, record_in
+from auditvault.ledger.logs import LogRef
 from auditvault.ledger.scope import RegionUnavailableError, region_alias, tenant_scope
 from auditvault.privacy.requests.holidays import holidays_of, zone_of
 from auditvault.privacy.requests.store import (
@@ -226,8 +227,43 @@ def _take_in(
     tenant_id = credential.tenant_id
     log = admin_log(region, tenant_id)
     sealer = _sealer(region, tenant_id, words, now)
-    extended_due_at = limits.due_at(is_extended=True) if limits.extended_by else None
-    record = RequestRecord(
+    record = _record(tenant_id, request, law, limits, now)
+    with tenant_scope(region_alias(region), tenant_id) as connection:
+        return _write(connection, log, sealer, credential.actor, record, tags, words, now)
+
+
+def take_in_all(
+    *, region: str, credential: Credential, asked: Sequence[NewRequest], now: datetime
+) -> list[RequestRecord]:
+    """Take all of these in, which have no words, or none of them: one transaction.
+
+    Raises as `receive_request`.
+    """
+    by = _by(region, credential, Act.PREPARE_ERASURE)
+    tenant_id = credential.tenant_id
+    ready = []
+    for each in asked:
+        law, limits = check_request(each, now)
+        record = _record(tenant_id, receive(each.kind, by), law, limits, now)
+        ready.append((record, _tags(region, tenant_id, each.identifiers)))
+    log = admin_log(region, tenant_id)
+    with tenant_scope(region_alias(region), tenant_id) as connection:
+        return [
+            _write(connection, log, None, credential.actor, record, tags, None, now)
+            for record, tags in ready
+        ]
+
+
+def check_request(asked: NewRequest, now: datetime) -> tuple[Regime, Clocks]:
+    """The law and the limits of what is asked; raises as `receive_request` what refuses it."""
+    _check_asked(asked, now)
+    return _limits(asked)
+
+
+def _record(
+    tenant_id: UUID, request: Request, law: Regime, limits: Clocks, now: datetime
+) -> RequestRecord:
+    return RequestRecord(
         tenant_id=tenant_id,
         request_id=uuid7(now),
         regime=law.name,
@@ -237,30 +273,40 @@ def _take_in(
         answer_by=limits.answer_by,
         extended_by=limits.extended_by,
         due_at=limits.due_at(is_extended=False),
-        extended_due_at=extended_due_at,
+        extended_due_at=limits.due_at(is_extended=True) if limits.extended_by else None,
         words_object=None,
         step=0,
         request=request,
     )
-    with tenant_scope(region_alias(region), tenant_id) as connection:
-        admin_record = new_record_id(connection)
-        sealed = _seal(connection, sealer, words, admin_record, now)
-        if sealed:
-            record = replace(record, words_object=UUID(str(sealed["object"])))
-        insert(connection, record, tags, actor=credential.actor, admin_record=admin_record)
-        details: dict[str, JsonValue] = {
-            "request": str(record.request_id),
-            "kind": request.kind.value,
-            "regime": law.name,
-            "regime_version": law.version,
-            "identifiers": len(tags),
-            "answer_by": limits.answer_by.isoformat(),
-            "actor": credential.actor,
-            **({"words": sealed} if sealed else {}),
-        }
-        record_in(
-            connection, log, record_id=admin_record, action=ENTRY_TYPE_RECEIVED, details=details
-        )
+
+
+def _write(
+    connection: psycopg.Connection[Any],
+    log: LogRef,
+    sealer: Sealer | None,
+    actor: str,
+    record: RequestRecord,
+    tags: list[Tag],
+    words: bytes | None,
+    now: datetime,
+) -> RequestRecord:
+    """Write a request that comes in, and its entry, inside the caller's transaction."""
+    admin_record = new_record_id(connection)
+    sealed = _seal(connection, sealer, words, admin_record, now)
+    if sealed:
+        record = replace(record, words_object=UUID(str(sealed["object"])))
+    insert(connection, record, tags, actor=actor, admin_record=admin_record)
+    details: dict[str, JsonValue] = {
+        "request": str(record.request_id),
+        "kind": record.request.kind.value,
+        "regime": record.regime,
+        "regime_version": record.regime_version,
+        "identifiers": len(tags),
+        "answer_by": record.answer_by.isoformat(),
+        "actor": actor,
+        **({"words": sealed} if sealed else {}),
+    }
+    record_in(connection, log, record_id=admin_record, action=ENTRY_TYPE_RECEIVED, details=details)
     return record
 
 
