@@ -30,16 +30,37 @@ class ServiceClient:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
         """Status and decoded answer; raises ServiceCallError where there is none, or it is an error."""
+        status, content = self._send(method, path, body)
+        try:
+            answer = json.loads(content or b"null")
+        except ValueError as error:
+            raise self._silent() from error
+        if status >= http.client.BAD_REQUEST:
+            raise ServiceCallError(f"{status}: {answer.get('detail') or answer.get('message')}")
+        return status, answer
+
+    def fetch(self, path: str) -> bytes:
+        """The bytes of a file; raises as `call`."""
+        status, content = self._send("GET", path, None)
+        if status < http.client.BAD_REQUEST:
+            return content
+        try:
+            said = json.loads(content).get("detail")
+        except (ValueError, AttributeError):
+            said = None
+        raise ServiceCallError(f"{status}: {said}")
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS)
         try:
             data = None if body is None else json.dumps(body)
             connection.request(method, path, data, self._headers)
             response = connection.getresponse()
-            status, answer = response.status, json.loads(response.read() or b"null")
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise ServiceCallError(f"The service does not answer on port {self._port}.") from error
+            return response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._silent() from error
         finally:
             connection.close()
-        if status >= http.client.BAD_REQUEST:
-            raise ServiceCallError(f"{status}: {answer.get('detail') or answer.get('message')}")
-        return status, answer
+
+    def _silent(self) -> ServiceCallError:
+        return ServiceCallError(f"The service does not answer on port {self._port}.")

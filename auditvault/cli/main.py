@@ -42,6 +42,7 @@ COMMANDS = {
     "receiver": "say who hears of a tenant's alerts; try it",
     "resolve": "show the content behind a hash; the look is recorded first",
     "grant": "ask to see content of a case, let somebody, list grants",
+    "export": "take headers away, encrypted to your own key",
     "subject": "show, merge and split subjects; declare kinds of identifiers",
     "verify": "verify every log",
     "report": "say who may see content, and who did",
