@@ -8,6 +8,9 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from auditvault.core.policy.alerts import AlertKind
+from auditvault.core.policy.approvals import State as ApprovalState
+from auditvault.core.policy.erasure import Kind as RequestKind
+from auditvault.core.policy.erasure import State as RequestState
 from auditvault.core.policy.transfers import BasisKind
 from settings import environment as env
 from settings.mail import mail_server
@@ -374,6 +377,9 @@ SPECTACULAR_SETTINGS = {
         "PurposeCode": "auditvault.core.policy.access.PurposeCode",
         "BasisKind": [kind.value for kind in BasisKind],
         "AlertKind": [kind.value for kind in AlertKind],
+        "RequestKind": [kind.value for kind in RequestKind],
+        "RequestState": [state.value for state in RequestState],
+        "ApprovalState": [state.value for state in ApprovalState],
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
