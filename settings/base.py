@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "auditvault.evidence.exports",
     "auditvault.evidence.pruning",
     "auditvault.evidence.reviews",
+    "auditvault.privacy.erasing",
     "auditvault.privacy.holds",
     "auditvault.privacy.requests",
     "auditvault.privacy.retention",

@@ -34,6 +34,7 @@ def _beat_schedule(regions: list[str]) -> dict[str, dict[str, Any]]:
             "tick": "auditvault.evidence.tasks.run_due_jobs",
             "alerts": "auditvault.access.alerts.tasks.deliver_alerts",
             "holds": "auditvault.privacy.tasks.enforce_holds",
+            "requests": "auditvault.privacy.tasks.carry_out_requests",
         }.items()
         for region in regions
     }

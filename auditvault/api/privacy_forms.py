@@ -90,6 +90,7 @@ class CloneRequest(StrictSerializer):
             received_at=given.get("received_at", now),
             calendar=CalendarRequest.of(given["calendar"]),
             words=given.get("words"),
+            regions=tuple(given.get("regions", ())),
         )
 
 
@@ -98,6 +99,9 @@ class ReceiveRequest(CloneRequest):
 
     identifiers = serializers.ListField(
         child=NameRequest(), min_length=1, max_length=MAX_IDENTIFIERS
+    )
+    regions = serializers.ListField(
+        child=serializers.RegexField(r"^[a-z][a-z0-9_]{0,30}$"), max_length=99, required=False
     )
 
 

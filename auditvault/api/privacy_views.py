@@ -22,6 +22,7 @@ from auditvault.api.checking import body_of, query_of
 from auditvault.api.serializers import StrictSerializer
 from auditvault.core.policy.erasure import Action, Kind, State
 from auditvault.core.policy.roles import Act
+from auditvault.privacy.erasing.store import CertificateNotFoundError, ManifestNotFoundError
 from auditvault.privacy.looking import READING
 from auditvault.privacy.requests import reading, services
 from auditvault.privacy.requests.store import RequestNotFoundError, RequestRecord
@@ -32,7 +33,12 @@ _MISSING, _CONFLICT = 404, 409
 class PrivacyView(StaffView):
     """A view about requests; who is refused stands in the access log."""
 
-    recorded = (*StaffView.recorded, RequestNotFoundError)
+    recorded = (
+        *StaffView.recorded,
+        RequestNotFoundError,
+        ManifestNotFoundError,
+        CertificateNotFoundError,
+    )
 
     def answer(self, record: RequestRecord, now: datetime, status: int = 200) -> Response:
         """A request as it stands now."""

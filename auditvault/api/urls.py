@@ -16,6 +16,7 @@ from auditvault.api import (
     hold_views,
     otlp,
     people,
+    privacy_execution_views,
     privacy_import_views,
     privacy_views,
     rights,
@@ -100,6 +101,22 @@ urlpatterns = [
     path(
         "api/v1/privacy/requests/<uuid:request_id>/verify-identity",
         privacy_views.step_view(Action.VERIFY_IDENTITY),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/discovery",
+        privacy_execution_views.DiscoveryView.as_view(),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/freeze",
+        privacy_execution_views.FreezeView.as_view(),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/manifest",
+        privacy_execution_views.ManifestView.as_view(),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/certificate",
+        privacy_execution_views.CertificateView.as_view(),
     ),
     path(
         "api/v1/privacy/requests/<uuid:request_id>/rescope",

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from celery import shared_task
 
+from auditvault.privacy.erasing.driving import drive_region, sweep_listings
+from auditvault.privacy.erasing.executing import carry_out_region
 from auditvault.privacy.holds.enforcing import enforce_region
+
+_MOST_ROUNDS = 10
 
 
 @shared_task(name="auditvault.privacy.tasks.enforce_holds", ignore_result=True)
 def enforce_holds(region: str) -> None:
     """Bring the keyring to what the region's holds say; a second message finds nothing to do."""
     enforce_region(region)
+
+
+@shared_task(name="auditvault.privacy.tasks.carry_out_requests", ignore_result=True)
+def carry_out_requests(region: str) -> None:
+    """Take requests, and parts of them, as far as they go; what waits for another region goes on at its next look."""
+    for _ in range(_MOST_ROUNDS):
+        now = datetime.now(UTC)
+        if not drive_region(region, now) + carry_out_region(region, now):
+            break
+    sweep_listings(region)

@@ -36,6 +36,7 @@ __all__ = [
     "key_figures",
     "key_state",
     "list_keys",
+    "past_recall_at",
     "turn",
     "turn_if_due",
 ]
@@ -130,6 +131,21 @@ def key_state(region: str, now: datetime) -> KeyState:
         remaining=remaining_keys(retention, epoch) if epoch is not None else 0,
         recallable=[Turn(*found) for found in recallable],
     )
+
+
+def past_recall_at(region: str, destroyed_at: datetime) -> datetime | None:
+    """From when on no backup opens what keys of the region opened that were destroyed by then; None while unknown.
+
+    Every backup from before then needs a root key that the first turn after it destroyed (docs/spec/keys.md section 2).
+    """
+    with tenant_scope(keys_alias(region), NOBODY) as connection:
+        row = connection.execute(
+            "SELECT past_recall_at FROM keyring_turn WHERE started_at > %s AND state = 'done'"
+            " ORDER BY to_epoch LIMIT 1",
+            (destroyed_at,),
+        ).fetchone()
+    found: datetime | None = row[0] if row else None
+    return found
 
 
 _LIST = (

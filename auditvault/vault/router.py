@@ -43,6 +43,7 @@ class RegionRouter:
             "evidence_exports",
             "evidence_pruning",
             "evidence_reviews",
+            "privacy_erasing",
             "privacy_holds",
             "privacy_requests",
             "privacy_retention",

@@ -221,6 +221,8 @@ def _carry_out(hands: Hands, erasure: Erasure, sign: Sign, at: datetime) -> Dest
     counts = Counts()
     done = hide(hands, erasure, counts)
     if done is not None:
+        # What somebody put back by hand goes again; a restore is gone through by `replay`.
+        erase_rows(hands, erasure, counts)
         return Destroyed(erasure_id=erasure.erasure_id, index=done, counts=counts)
     head = _write_record(hands, erasure, keys, sign, at)
     destroy_keys(hands, erasure, head, counts)

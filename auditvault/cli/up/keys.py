@@ -21,6 +21,7 @@ from auditvault.cli.up.provision import ROLES, Role
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.erasure_ledger import ledger_name
 from auditvault.core.tlog.log_key import ED25519, LogKey
+from auditvault.core.tlog.request_certificate import certificate_name
 
 
 class SecretError(AuditvaultError):
@@ -127,7 +128,12 @@ class SecretStore:
         logs += [
             {
                 "public_key": key.encoded(),
-                "origins": [ledger_name(log_host, region) for region in regions],
+                # Certificates are signed with the same key, under their own name.
+                "origins": [
+                    name(log_host, region)
+                    for name in (ledger_name, certificate_name)
+                    for region in regions
+                ],
             }
             for key in _vkeys_in(self.erasure_vkeys_file)
         ]

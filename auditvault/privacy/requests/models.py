@@ -69,3 +69,19 @@ class PrivacyRequestStep(models.Model):
     class Meta:
         managed = False
         db_table = "privacy_request_step"
+
+
+class PrivacyRequestRegionTag(models.Model):
+    """A keyed tag of what names the person in another region."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "request_id", "region", "kind", "tag")
+    tenant_id = models.UUIDField()
+    request_id = models.UUIDField()
+    region = models.TextField()
+    kind = models.TextField()
+    tag = models.BinaryField()
+    normalisation = models.SmallIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "privacy_request_region_tag"

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -46,6 +46,7 @@ from auditvault.privacy.requests.store import (
     Tag,
     insert,
     move_on,
+    region_tags_of,
     request_of,
     tags_of,
 )
@@ -94,6 +95,23 @@ class NewRequest:
     """The requester's own; sealed."""
     custom: Regime | None = None
     """The tenant's own regime, for `custom`."""
+    regions: tuple[str, ...] = ()
+    """Where else the person may be: regions beside the one that keeps the request."""
+
+
+Also = Callable[[psycopg.Connection[Any], RequestRecord], None]
+"""What else is written in the transaction of a step, once the request has moved."""
+
+
+def write_nothing(_connection: psycopg.Connection[Any], _moved: RequestRecord) -> None:
+    """Most steps write nothing else."""
+
+
+class Naming(NamedTuple):
+    """What names the person: in the region that keeps the request, and in others by their names."""
+
+    here: list[Tag]
+    elsewhere: dict[str, list[Tag]]
 
 
 def receive_request(
@@ -109,9 +127,9 @@ def receive_request(
     by = _by(region, credential, Act.PREPARE_ERASURE)
     _check_asked(asked, now)
     law, limits = _limits(asked)
-    tags = _tags(region, credential.tenant_id, asked.identifiers)
+    naming = _naming(region, credential, asked)
     words = _words(asked.words)
-    return _take_in(region, credential, receive(asked.kind, by), law, limits, tags, words, now)
+    return _take_in(region, credential, receive(asked.kind, by), law, limits, naming, words, now)
 
 
 def clone_request(
@@ -122,15 +140,17 @@ def clone_request(
     Nothing else is inherited: no identity, no manifest, no approval. Raises as `receive_request`, RequestNotFoundError.
     """
     by = _by(region, credential, Act.PREPARE_ERASURE)
-    if asked.identifiers:
-        raise RequestInvalidError("A request about the same person has its identifiers.")
+    if asked.identifiers or asked.regions:
+        raise RequestInvalidError(
+            "A request about the same person has its identifiers and regions."
+        )
     _check_instant(asked, now)
     law, limits = _limits(asked)
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         request_of(connection, request_id)
-        tags = tags_of(connection, request_id)
+        naming = Naming(tags_of(connection, request_id), region_tags_of(connection, request_id))
     words = _words(asked.words)
-    return _take_in(region, credential, receive(asked.kind, by), law, limits, tags, words, now)
+    return _take_in(region, credential, receive(asked.kind, by), law, limits, naming, words, now)
 
 
 def move_request(
@@ -142,6 +162,7 @@ def move_request(
     now: datetime,
     manifest: bytes | None = None,
     words: str | None = None,
+    also: Also = write_nothing,
 ) -> RequestRecord:
     """Let a person move a request on. `words` are sealed; a refusal needs them: the reasons, and where to complain.
 
@@ -165,6 +186,7 @@ def move_request(
         details={"manifest": manifest.hex()} if manifest else {},
         words=sealed_words,
         now=now,
+        also=also,
     )
 
 
@@ -176,8 +198,10 @@ def advance_request(
     action: Action,
     now: datetime,
     manifest: bytes | None = None,
+    details: Mapping[str, JsonValue] | None = None,
+    also: Also = write_nothing,
 ) -> RequestRecord:
-    """Let the service itself move a request on; raises as `move_request`."""
+    """Let the service itself move a request on; `details` go into the entry. Raises as `move_request`."""
     return _move(
         region,
         tenant_id,
@@ -185,9 +209,10 @@ def advance_request(
         "auditvault",
         action.value,
         lambda record: record.request.move(action, SERVICE, manifest=manifest),
-        details={"manifest": manifest.hex()} if manifest else {},
+        details={**({"manifest": manifest.hex()} if manifest else {}), **(details or {})},
         words=None,
         now=now,
+        also=also,
     )
 
 
@@ -220,7 +245,7 @@ def _take_in(
     request: Request,
     law: Regime,
     limits: Clocks,
-    tags: list[Tag],
+    naming: Naming,
     words: bytes | None,
     now: datetime,
 ) -> RequestRecord:
@@ -229,7 +254,7 @@ def _take_in(
     sealer = _sealer(region, tenant_id, words, now)
     record = _record(tenant_id, request, law, limits, now)
     with tenant_scope(region_alias(region), tenant_id) as connection:
-        return _write(connection, log, sealer, credential.actor, record, tags, words, now)
+        return _write(connection, log, sealer, credential.actor, record, naming, words, now)
 
 
 def take_in_all(
@@ -245,12 +270,12 @@ def take_in_all(
     for each in asked:
         law, limits = check_request(each, now)
         record = _record(tenant_id, receive(each.kind, by), law, limits, now)
-        ready.append((record, _tags(region, tenant_id, each.identifiers)))
+        ready.append((record, _naming(region, credential, each)))
     log = admin_log(region, tenant_id)
     with tenant_scope(region_alias(region), tenant_id) as connection:
         return [
-            _write(connection, log, None, credential.actor, record, tags, None, now)
-            for record, tags in ready
+            _write(connection, log, None, credential.actor, record, naming, None, now)
+            for record, naming in ready
         ]
 
 
@@ -286,7 +311,7 @@ def _write(
     sealer: Sealer | None,
     actor: str,
     record: RequestRecord,
-    tags: list[Tag],
+    naming: Naming,
     words: bytes | None,
     now: datetime,
 ) -> RequestRecord:
@@ -295,15 +320,18 @@ def _write(
     sealed = _seal(connection, sealer, words, admin_record, now)
     if sealed:
         record = replace(record, words_object=UUID(str(sealed["object"])))
-    insert(connection, record, tags, actor=actor, admin_record=admin_record)
+    insert(
+        connection, record, naming.here, naming.elsewhere, actor=actor, admin_record=admin_record
+    )
     details: dict[str, JsonValue] = {
         "request": str(record.request_id),
         "kind": record.request.kind.value,
         "regime": record.regime,
         "regime_version": record.regime_version,
-        "identifiers": len(tags),
+        "identifiers": len(naming.here),
         "answer_by": record.answer_by.isoformat(),
         "actor": actor,
+        **({"regions": sorted(naming.elsewhere)} if naming.elsewhere else {}),
         **({"words": sealed} if sealed else {}),
     }
     record_in(connection, log, record_id=admin_record, action=ENTRY_TYPE_RECEIVED, details=details)
@@ -321,6 +349,7 @@ def _move(
     details: Mapping[str, JsonValue],
     words: bytes | None,
     now: datetime,
+    also: Also = write_nothing,
 ) -> RequestRecord:
     log = admin_log(region, tenant_id)
     sealer = _sealer(region, tenant_id, words, now)
@@ -330,6 +359,7 @@ def _move(
         admin_record = new_record_id(connection)
         sealed = _seal(connection, sealer, words, admin_record, now)
         move_on(connection, moved, action=action, actor=actor, admin_record=admin_record)
+        also(connection, moved)
         said: dict[str, JsonValue] = {
             "request": str(request_id),
             "actor": actor,
@@ -378,6 +408,19 @@ def _limits(asked: NewRequest) -> tuple[Regime, Clocks]:
     # The longest limit that a regime may have is some months; a custom one may be longer, and has fewer holidays then.
     free = holidays_of(place.country, place.subdivision, range(year, year + 3))
     return law, clocks(law, received_at=asked.received_at, zone=zone, holidays=free)
+
+
+def _naming(region: str, credential: Credential, asked: NewRequest) -> Naming:
+    """What names the person, in each region that is asked about; raises as `receive_request`."""
+    regions = {region, *asked.regions}
+    if len(regions) != 1 + len(asked.regions):
+        raise RequestInvalidError("Further regions are named once each, and are not this one.")
+    if not regions <= set(credential.regions):
+        raise RegionUnavailableError("The caller has no rights in one of these regions.")
+    here, *others = (
+        _tags(each, credential.tenant_id, asked.identifiers) for each in (region, *asked.regions)
+    )
+    return Naming(here, dict(zip(asked.regions, others, strict=True)))
 
 
 def _tags(region: str, tenant_id: UUID, identifiers: tuple[tuple[str, str], ...]) -> list[Tag]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -86,11 +87,12 @@ def insert(
     connection: psycopg.Connection[Any],
     record: RequestRecord,
     tags: list[Tag],
+    elsewhere: Mapping[str, list[Tag]],
     *,
     actor: str,
     admin_record: UUID,
 ) -> None:
-    """Write a request that has come in."""
+    """Write a request that has come in, with what names the person here and in other regions."""
     connection.execute(
         f"SELECT privacy_request_receive({_ROW}, %s::text[], %s::bytea[], %s::smallint[], %s, %s)",
         (
@@ -102,6 +104,18 @@ def insert(
             admin_record,
         ),
     )
+    rows = [(region, tag) for region, there in elsewhere.items() for tag in there]
+    if rows:
+        connection.execute(
+            "SELECT privacy_request_name(%s, %s::text[], %s::text[], %s::bytea[], %s::smallint[])",
+            (
+                record.request_id,
+                [region for region, _ in rows],
+                [tag.kind for _, tag in rows],
+                [tag.tag for _, tag in rows],
+                [tag.normalisation for _, tag in rows],
+            ),
+        )
 
 
 def move_on(
@@ -180,6 +194,19 @@ def tags_of(connection: psycopg.Connection[Any], request_id: UUID) -> list[Tag]:
         (request_id,),
     ).fetchall()
     return [Tag(kind=kind, tag=bytes(tag), normalisation=version) for kind, tag, version in rows]
+
+
+def region_tags_of(connection: psycopg.Connection[Any], request_id: UUID) -> dict[str, list[Tag]]:
+    """What names the person in each of the other regions."""
+    rows = connection.execute(
+        "SELECT region, kind, tag, normalisation FROM privacy_request_region_tag WHERE request_id = %s"
+        " ORDER BY region, kind, tag",
+        (request_id,),
+    ).fetchall()
+    found: dict[str, list[Tag]] = {}
+    for region, kind, tag, version in rows:
+        found.setdefault(region, []).append(Tag(kind=kind, tag=bytes(tag), normalisation=version))
+    return found
 
 
 def timeline(connection: psycopg.Connection[Any], request_id: UUID) -> list[Step]:

@@ -18,6 +18,7 @@ class Erasure(models.Model):
     idx = models.BigIntegerField(null=True, unique=True)
     hash = models.BinaryField(null=True)
     done_at = models.DateTimeField(null=True)
+    found = models.BigIntegerField(null=True)
 
     class Meta:
         managed = False

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
 
 from auditvault.core.tlog.erasure_ledger import (
     NO_HASH,
     ErasureChain,
     ErasureChainError,
     ErasureRecord,
+    open_record,
+    record_hash,
 )
 from auditvault.vault.erasures.keys import trusted_keys
 from auditvault.vault.erasures.pending import Head
@@ -37,6 +42,42 @@ def proved_records(region: str) -> Iterator[Proved]:
         if data is None:
             raise ErasureChainError(f"record {index} is gone")
         yield Proved(chain.add(data), Head(index, chain.head), data)
+
+
+class Carried(NamedTuple):
+    """An erasure that is done."""
+
+    idx: int
+    """Of its record in the ledger."""
+    hash: bytes
+    objects: int
+    """That it found, counted when nobody added to them any more."""
+    keys: int
+    """That its record names."""
+
+
+def erasures_for(
+    connection: psycopg.Connection[Any], region: str, reference: UUID
+) -> list[Carried]:
+    """What was done on the order of one request, in the order of the ledger; inside a scope of its tenant.
+
+    Raises ErasureRecordError, NoteError, ErasureLedgerUnavailableError, ErasureTrustError; ErasureChainError where the
+    ledger has not the record that the database names.
+    """
+    rows = connection.execute(
+        "SELECT idx, hash, coalesce(found, 0) FROM vault_erasure WHERE reference = %s AND done_at IS NOT NULL"
+        " ORDER BY idx",
+        (reference,),
+    ).fetchall()
+    files, verifiers_for = ledger_files(region), trusted_keys()
+    done = []
+    for index, digest, objects in rows:
+        data = files.read(index) or b""
+        if record_hash(data) != bytes(digest):
+            raise ErasureChainError(f"record {index} is not the one that was carried out")
+        record = open_record(data, verifiers_for)
+        done.append(Carried(index, bytes(digest), objects, len(record.keys)))
+    return done
 
 
 def verify_ledger(region: str) -> Head:

@@ -108,7 +108,7 @@ WORDS = frozenset(
         # Of a request about a person's data: the law's limits, days that count, what somebody says; a digest.
         "regime", "custom", "version", "legal_order", "citation", "answer", "extended", "acknowledge_business_days",
         "rolls_over", "received_at", "calendar", "country", "subdivision", "zone", "words", "manifest",
-        "identifiers",
+        "identifiers", "confirmed_subjects",
         # Of a legal hold: the day on which somebody looks at it again.
         "review_on",
         # Of a transfer: another region of the tenant's own; hashes, looked for among what the tenant has there.

@@ -15,7 +15,12 @@ from auditvault.core.tlog.cosignature import CosignatureSigner
 from tests.integration.ingest.sending import chat, headers_of, record
 from tests.integration.ledger.rotation import Rig, own_region
 from tests.integration.ledger.superuser import log_number, superuser
-from tests.integration.privacy.filling import fill_holds, fill_requests, fill_retention
+from tests.integration.privacy.filling import (
+    fill_erasing,
+    fill_holds,
+    fill_requests,
+    fill_retention,
+)
 
 _made = []
 
@@ -68,7 +73,7 @@ def _fill_by_hand(cluster, tenant_id):
     """Rows of tables that the service fills for no tenant, asks somebody outside for, or fills in years."""
     rooms = (
         _fill_evidence, _fill_vault, _fill_grants, _fill_reviews, _fill_usage, _fill_transfers, fill_holds,
-        fill_requests, fill_retention, _fill_ledger,
+        fill_requests, fill_erasing, fill_retention, _fill_ledger,
     )  # fmt: skip
     with superuser(cluster, "region_eu") as connection:
         for fill in rooms:

@@ -41,6 +41,26 @@ def fill_requests(connection: Any, tenant_id: UUID) -> None:
     )
 
 
+def fill_erasing(connection: Any, tenant_id: UUID) -> None:
+    """A request that was carried out, with what a certified one has no list of any more."""
+    request_id, listing_id = uuid4(), uuid4()
+    values = {"tenant": tenant_id, "id": request_id, "listing": listing_id, "digest": bytes(32)}
+    connection.execute("SET session_replication_role = replica")
+    for statement in (
+        "INSERT INTO privacy_request_region_tag VALUES (%(tenant)s, %(id)s, 'us', 'user', %(digest)s, 1)",
+        "INSERT INTO privacy_manifest VALUES (%(tenant)s, %(id)s, sha256('{}'), '{}', now())",
+        "INSERT INTO privacy_listing VALUES (%(tenant)s, %(listing)s, %(id)s, 'eu', now())",
+        "INSERT INTO privacy_listing_object VALUES (%(tenant)s, %(listing)s, %(id)s, %(digest)s)",
+        (
+            "INSERT INTO privacy_part (tenant_id, request_id, home, manifest, state)"
+            " VALUES (%(tenant)s, %(id)s, 'eu', %(digest)s, 'held')"
+        ),
+        "INSERT INTO privacy_certificate VALUES (%(tenant)s, %(id)s, %(id)s, 'x', now())",
+    ):
+        connection.execute(statement, values)
+    connection.execute("SET session_replication_role = origin")
+
+
 def fill_retention(connection: Any, tenant_id: UUID) -> None:
     """A policy that was approved long ago."""
     connection.execute(

@@ -144,7 +144,12 @@ def test_the_trust_file_names_the_logs_of_the_regions(directory):
 
     assert [log["origins"] for log in trust["logs"]] == [
         ["log.example/eu/*", "log.example/us/*"],
-        ["log.example/eu/ledger/erasures", "log.example/us/ledger/erasures"],
+        [
+            "log.example/eu/ledger/erasures",
+            "log.example/us/ledger/erasures",
+            "log.example/eu/ledger/certificates",
+            "log.example/us/ledger/certificates",
+        ],
     ]
 
 

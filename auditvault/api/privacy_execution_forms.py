@@ -1,0 +1,145 @@
+"""What the endpoints of discovery, manifests and certificates take and give."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+
+from auditvault.api.privacy_forms import MoveRequest
+from auditvault.core.policy.manifest import RegionFound
+from auditvault.privacy.erasing.discovery import RegionDiscovery
+from auditvault.privacy.erasing.reading import ManifestShown, PartShown
+from auditvault.privacy.erasing.store import PartState
+
+_PART_STATES = ["waiting", "unknown", *(state.value for state in PartState)]
+MOST_SHOWN = 1000
+"""Subjects of a region that are named in an answer."""
+
+
+class FreezeRequest(MoveRequest):
+    """Freeze what is found now. More subjects than a person is likely to have are confirmed by their number."""
+
+    confirmed_subjects = serializers.IntegerField(min_value=0, max_value=10_000_000, required=False)
+
+
+class RegionFoundResponse(serializers.Serializer[Any]):
+    """What a region has of the person: `subjects` names the first 1000."""
+
+    region = serializers.CharField()
+    subjects = serializers.ListField(child=serializers.UUIDField())
+    subject_count = serializers.IntegerField()
+    objects = serializers.IntegerField()
+    records = serializers.IntegerField()
+    names = serializers.IntegerField()
+    keys = serializers.IntegerField()
+    holds = serializers.ListField(child=serializers.UUIDField())
+
+
+class RegionDiscoveryResponse(RegionFoundResponse):
+    """The same, and who shares a trace with them: who is the same person is merged, and looked for again."""
+
+    neighbours = serializers.ListField(child=serializers.UUIDField())
+
+
+class DiscoveryResponse(serializers.Serializer[Any]):
+    """What there is now, in each region of the request."""
+
+    regions = RegionDiscoveryResponse(many=True)
+
+
+class PartResponse(serializers.Serializer[Any]):
+    """How far the request is in a region; `waiting` before it was ordered, `unknown` where that cannot be said."""
+
+    region = serializers.CharField()
+    part_state = serializers.ChoiceField(_PART_STATES)
+    code = serializers.CharField(allow_null=True)
+    holds = serializers.ListField(child=serializers.UUIDField())
+    tries = serializers.IntegerField()
+    destroyed = serializers.IntegerField(allow_null=True)
+    keys = serializers.IntegerField(allow_null=True)
+    done_at = serializers.DateTimeField(allow_null=True)
+    checked = serializers.IntegerField(allow_null=True)
+    remaining = serializers.IntegerField(allow_null=True)
+    opened = serializers.IntegerField(allow_null=True)
+    arrived = serializers.IntegerField(allow_null=True)
+    verified_at = serializers.DateTimeField(allow_null=True)
+
+
+class ManifestResponse(serializers.Serializer[Any]):
+    """What was frozen, its digest, and how far it is."""
+
+    manifest = serializers.CharField()
+    regions = RegionFoundResponse(many=True)
+    parts = PartResponse(many=True)
+
+
+def discovery_body(found: list[RegionDiscovery]) -> dict[str, Any]:
+    """What discovery found, as it is answered."""
+    return {
+        "regions": [
+            {
+                "region": each.region,
+                **_subjects(each.found.subject_ids),
+                "objects": each.found.objects,
+                "records": each.found.records,
+                "names": each.found.names,
+                "keys": each.found.keys,
+                "holds": list(map(str, each.hold_ids)),
+                "neighbours": list(map(str, each.neighbours)),
+            }
+            for each in found
+        ]
+    }
+
+
+def manifest_response(shown: ManifestShown) -> dict[str, Any]:
+    """A manifest with its progress, as it is answered."""
+    return {
+        "manifest": shown.digest.hex(),
+        "regions": [_found(part) for part in shown.manifest.regions],
+        "parts": [_part(each) for each in shown.parts],
+    }
+
+
+def _found(part: RegionFound) -> dict[str, Any]:
+    return {
+        "region": part.region,
+        **_subjects(part.subject_ids),
+        "objects": part.objects,
+        "records": part.records,
+        "names": part.names,
+        "keys": part.keys,
+        "holds": list(map(str, part.hold_ids)),
+    }
+
+
+def _subjects(subject_ids: tuple[UUID, ...]) -> dict[str, Any]:
+    return {
+        "subjects": list(map(str, subject_ids[:MOST_SHOWN])),
+        "subject_count": len(subject_ids),
+    }
+
+
+def _part(shown: PartShown) -> dict[str, Any]:
+    part = shown.part
+    if part is None:
+        nothing = dict.fromkeys(PartResponse().fields)
+        state = "waiting" if shown.is_known else "unknown"
+        return nothing | {"region": shown.region, "part_state": state, "holds": [], "tries": 0}
+    return {
+        "region": shown.region,
+        "part_state": part.state.value,
+        "code": part.code,
+        "holds": list(map(str, part.holds)),
+        "tries": part.tries,
+        "destroyed": part.destroyed,
+        "keys": part.keys,
+        "done_at": part.done_at,
+        "checked": part.checked,
+        "remaining": part.remaining,
+        "opened": part.opened,
+        "arrived": part.arrived,
+        "verified_at": part.verified_at,
+    }

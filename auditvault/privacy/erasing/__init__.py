@@ -1,0 +1,1 @@
+"""Requests for erasure carried out: what is found, frozen, destroyed in each region, verified and certified."""
