@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from auditvault.core.policy.manifest import Manifest, RegionFound, objects_digest
 from auditvault.core.policy.roles import Role
 from tests.integration.access.operations import Operation
 from tests.integration.ingest.sending import chat, headers_of, protobuf_of, record
@@ -294,7 +295,7 @@ def make_world(client: Any, tenant: Any, cluster: Any, run_signer: Any) -> World
         review_id=str(review_id),
         break_glass_id=str(break_glass_id),
         export_id=an_export(tenant),
-        request_id=a_privacy_request(tenant, user),
+        request_id=a_privacy_request(tenant, user, cluster),
         hold_id=a_hold(tenant, lawyer),
         lawyer=str(lawyer.human),
     )
@@ -313,8 +314,8 @@ def an_export(tenant: Any) -> str:
     return str(ask(credential=asker, region="eu", wanted=wanted, now=datetime.now(UTC)))
 
 
-def a_privacy_request(tenant: Any, user: str) -> str:
-    """What somebody asked for about a person, just taken in; its id."""
+def a_privacy_request(tenant: Any, user: str, cluster: Any) -> str:
+    """What somebody asked for about a person, just taken in; with a manifest and a certificate all the same. Its id."""
     from auditvault.core.policy.erasure import Kind
     from auditvault.privacy.requests.services import Calendar, NewRequest, receive_request
 
@@ -328,6 +329,32 @@ def a_privacy_request(tenant: Any, user: str) -> str:
     )
     operator = make_person(tenant, "privacy_operator").signed_in()
     record = receive_request(region="eu", credential=operator, asked=asked, now=now)
+    found = RegionFound(
+        region="eu",
+        listing_id=record.request_id,
+        subject_ids=(),
+        objects=0,
+        objects_digest=objects_digest(()),
+        records=0,
+        names=0,
+        keys=0,
+        hold_ids=(),
+    )
+    body = Manifest(
+        request_id=record.request_id,
+        tenant_id=tenant.tenant_id,
+        kind=Kind.ACCESS,
+        regions=(found,),
+    ).to_bytes()
+    where = {"tenant": tenant.tenant_id, "id": record.request_id, "body": body}
+    with superuser(cluster, "region_eu") as connection:
+        connection.execute("SET session_replication_role = replica")  # what only steps write
+        for statement in (
+            "UPDATE privacy_request SET manifest = sha256(%(body)s) WHERE request_id = %(id)s",
+            "INSERT INTO privacy_manifest VALUES (%(tenant)s, %(id)s, sha256(%(body)s), %(body)s, now())",
+            "INSERT INTO privacy_certificate VALUES (%(tenant)s, %(id)s, %(id)s, %(body)s, now())",
+        ):
+            connection.execute(statement, where)
     return str(record.request_id)
 
 

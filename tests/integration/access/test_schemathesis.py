@@ -162,8 +162,6 @@ def test_requests_for_what_is_there_are_answered_as_it_says(described, world):
         "POST /api/v1/privacy/requests/{request_id}/ask-identity",
         "POST /api/v1/privacy/requests/{request_id}/verify-identity",
         "POST /api/v1/privacy/requests/{request_id}/freeze",
-        "GET /api/v1/privacy/requests/{request_id}/manifest",
-        "GET /api/v1/privacy/requests/{request_id}/certificate",
         "POST /api/v1/privacy/requests/{request_id}/rescope",
         "POST /api/v1/privacy/requests/{request_id}/assess",
         "POST /api/v1/privacy/requests/{request_id}/ask-approval",
