@@ -6,6 +6,8 @@ test, and nothing else stands in for a full disk.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -37,6 +39,7 @@ DISK_BYTES = 600 * 2**20
 LEFT_BYTES = 20 * 2**20
 FULL_SECONDS = 20.0
 INTERACTIONS = "SELECT log_id FROM ledger_log WHERE kind = 'interactions'"
+LOOKS = "action = 'resolve' AND outcome = 'granted'"
 HEADERS = "SELECT encode(trace_id, 'hex'), record_id FROM traces_header"
 
 
@@ -78,6 +81,27 @@ class Sender:
         return answer
 
 
+PURPOSE = {"code": "INCIDENT", "case": "INC-1", "reason": "A customer complains about an answer"}
+LOOKS_WHILE_FULL = 20
+
+
+@dataclass(slots=True)
+class Reader:
+    """Looks at one content again and again, and keeps what was answered."""
+
+    service: RunningService
+    token: str
+    content: str
+    answers: list[Answer]
+
+    def look(self) -> Answer:
+        digest = hashlib.sha256(self.content.encode()).hexdigest()
+        body = {"content_hash": f"sha256:{digest}", "purpose": PURPOSE}
+        answer = self.service.post("/api/v1/resolve", body, self.token)
+        self.answers.append(answer)
+        return answer
+
+
 def fill(ballast: Path, *, left_bytes: int) -> None:
     """Make the ballast grow until no more than `left_bytes` are left on the disk."""
     with ballast.open("ab") as stream:
@@ -88,12 +112,13 @@ def fill(ballast: Path, *, left_bytes: int) -> None:
                 os.posix_fallocate(stream.fileno(), stream.tell(), more)
 
 
-def stop_database(sender: Sender) -> None:
+def stop_database(sender: Sender, reader: Reader) -> None:
     """Go on until PostgreSQL needs another segment of its log, cannot have it, and stops itself."""
     postgres = sender.service.pid("postgres")
 
     def stopped() -> bool:
         sender.send()
+        reader.look()
         with suppress(psycopg.OperationalError):
             # Refused requests write little: without this it may take very many of them.
             sender.service.sql("region_eu", "SELECT pg_switch_wal()")
@@ -110,6 +135,10 @@ class Outcome:
     before: dict[str, Answer]
     during: dict[str, Answer]
     after: dict[str, Answer]
+    looks: list[Answer]
+    """Of the reader, from before to after."""
+    looks_while_full: int
+    """How many of them were answered once the database had stopped, and before there was room."""
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +149,22 @@ def outcome() -> Iterator[Outcome]:
             service.make_tenant("full")
             sender = Sender(service, service.make_token("full", "ingest"), {})
             sender.send()
+            said = "said before the disk was full"
+            span = make_span("chat", {"gen_ai.input.messages": said})
+            sender.answers[span.trace_id.hex()] = service.send(
+                make_request([span]).SerializeToString(), sender.token
+            )
+            reader = Reader(service, service.make_reader("full", case="INC-1"), said, [])
+            reader.look()
             before, sender.answers = sender.answers, {}
             ballast = home / "servers" / "ballast"
             fill(ballast, left_bytes=LEFT_BYTES)
             until(lambda: sender.send().status != 200, "the first refusal")
-            stop_database(sender)
+            stop_database(sender, reader)
+            earlier = len(reader.answers)
+            for _ in range(LOOKS_WHILE_FULL):
+                reader.look()
+            while_full = len(reader.answers) - earlier
             deadline = time.monotonic() + FULL_SECONDS
             while time.monotonic() < deadline:
                 sender.send()
@@ -134,7 +174,15 @@ def outcome() -> Iterator[Outcome]:
             ballast.unlink()
             until(lambda: sender.send().status == 200, "the first trace after it")
             service.wait_ready()
-            yield Outcome(service=service, before=before, during=during, after=sender.answers)
+            until(lambda: reader.look().status == 200, "the first look after it")
+            yield Outcome(
+                service=service,
+                before=before,
+                during=during,
+                after=sender.answers,
+                looks=reader.answers,
+                looks_while_full=while_full,
+            )
 
 
 def statuses(answers: dict[str, Answer]) -> Counter[int]:
@@ -156,7 +204,7 @@ if can_mount():
     def test_while_the_disk_is_full_every_refusal_is_a_503_that_says_when_to_come_back(outcome):
         refused = [answer for answer in outcome.during.values() if answer.status != 200]
 
-        assert statuses(outcome.before) == {200: 1}
+        assert statuses(outcome.before) == {200: 2}
         assert {answer.status for answer in refused} == {503}
         assert {answer.headers["Retry-After"] for answer in refused} == {"5"}
 
@@ -166,13 +214,32 @@ if can_mount():
         entries = outcome.service.sql(
             "region_eu", f"SELECT record_id FROM ledger_entry WHERE log_id IN ({INTERACTIONS})"
         )
-        objects = outcome.service.sql("region_eu", "SELECT record_id FROM vault_object")
+        objects = outcome.service.sql(
+            "region_eu", "SELECT record_id FROM vault_object WHERE role = 'input_messages'"
+        )
 
         recorded = Counter(trace for trace, _ in rows)
         assert acknowledged(outcome.before, outcome.during, outcome.after) <= set(recorded)
         assert set(recorded.values()) == {1}
         assert Counter(record for (record,) in entries) == dict.fromkeys(records, 1)
         assert {record for (record,) in objects} == records
+
+    def test_nobody_sees_a_content_that_could_not_be_recorded(outcome):
+        seen = [answer for answer in outcome.looks if answer.status == 200]
+        refused = [answer for answer in outcome.looks if answer.status != 200]
+        recorded = outcome.service.sql(
+            "region_eu", f"SELECT encode(header, 'escape') FROM access_event WHERE {LOOKS}"
+        )
+
+        # While the database was there, the limit of lookups may have been reached.
+        assert {503} <= {answer.status for answer in refused} <= {429, 503}
+        assert len(refused) >= outcome.looks_while_full == LOOKS_WHILE_FULL
+        assert not any("contents" in answer.json() for answer in refused)
+        # One that was recorded may have found no way back to who asked; none the other way round.
+        assert len(recorded) >= len(seen) >= 2
+        assert {answer.json()["access_record"] for answer in seen} <= {
+            json.loads(header)["id"] for (header,) in recorded
+        }
 
     def test_the_operator_is_told_once_when_it_begins_and_once_when_it_is_over(outcome):
         data = outcome.service.home / "servers" / "postgres"
