@@ -34,7 +34,7 @@ from auditvault.access.credentials import (
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
 from auditvault.access.grants.coverage import coverage
-from auditvault.access.grants.store import insert_uses, live_grants
+from auditvault.access.grants.store import live_grants, note_uses
 from auditvault.access.limits import take_lookup
 from auditvault.access.usage.recording import record_counted
 from auditvault.access.usage.services import affordable
@@ -276,8 +276,12 @@ def _grants(
         live = live_grants(connection, human=human, case=purpose.case, now=now)
     usable = [grant for grant in live if purpose.code in grant.codes]
     if not usable:
-        raise GrantMissingError("You have no live grant for this case and purpose. Ask for one.")
+        raise _no_grant()
     return usable
+
+
+def _no_grant() -> GrantMissingError:
+    return GrantMissingError("You have no live grant for this case and purpose. Ask for one.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,7 +363,7 @@ def _record(
     )
 
     def also(connection: psycopg.Connection[Any], record_id: UUID) -> None:
-        _before_append(connection, credential, allowed, found, record_id, now)
+        _before_append(connection, allowed, found, record_id, now)
 
     try:
         return record_counted(
@@ -371,14 +375,13 @@ def _record(
             now=now,
             also=also,
         )
-    except BreakGlassMissingError as error:
+    except (BreakGlassMissingError, GrantMissingError) as error:
         _record_refusal(credential, region, look, target, error, now)
         raise
 
 
 def _before_append(
     connection: psycopg.Connection[Any],
-    credential: Credential,
     allowed: _Allowed,
     found: _Found,
     record_id: UUID,
@@ -391,17 +394,12 @@ def _before_append(
         if not note_look(connection, allowed.broken, record_id=record_id, objects=objects, now=now):
             raise _missing()
         return
-    insert_uses(
-        connection,
-        credential.tenant_id,
-        record_id=record_id,
-        seen=[
-            (one.grant.grant_id, one.stored.object_id)
-            for one in found.seen
-            if one.grant is not None
-        ],
-        now=now,
-    )
+    seen = [
+        (one.grant.grant_id, one.stored.object_id) for one in found.seen if one.grant is not None
+    ]
+    # Somebody may have taken a grant back since it was looked for.
+    if not note_uses(connection, human=allowed.human, record_id=record_id, seen=seen, now=now):
+        raise _no_grant()
 
 
 def _open_all(region: str, tenant_id: UUID, found: Sequence[StoredObject]) -> list[Revealed]:

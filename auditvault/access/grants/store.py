@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -120,21 +120,23 @@ def revoke(
     return bool(row and row[0])
 
 
-def insert_uses(
+def note_uses(
     connection: psycopg.Connection[Any],
-    tenant_id: UUID,
     *,
+    human: HumanId,
     record_id: UUID,
-    seen: Iterable[tuple[UUID, UUID]],
+    seen: Sequence[tuple[UUID, UUID]],
     now: datetime,
-) -> None:
-    """Store what is seen under which grant: pairs of grant and object."""
-    for grant_id, object_id in seen:
-        connection.execute(
-            "INSERT INTO access_grant_use (tenant_id, grant_id, record_id, object_id, used_at)"
-            " VALUES (%s, %s, %s, %s, %s)",
-            (tenant_id, grant_id, record_id, object_id, now),
-        )
+) -> bool:
+    """Store what is seen under which grant of the human's, as pairs of grant and object.
+
+    The grants are held until the commit. False, and nothing stored, where one of them is not live by now.
+    """
+    row = connection.execute(
+        "SELECT access_use_grants(%s, %s, %s::uuid[], %s::uuid[], %s)",
+        (human, record_id, [grant for grant, _ in seen], [each for _, each in seen], now),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def uses(connection: psycopg.Connection[Any], grant_id: UUID, *, limit: int) -> list[GrantUse]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from uuid import UUID, uuid4
 
@@ -12,6 +14,7 @@ import psycopg
 import pytest
 
 from auditvault.core.policy.grants import PeriodScope, RecordScope, SubjectScope, TraceScope
+from tests.integration.access.meeting import together
 from tests.integration.access.test_approvals import admin_entries, code_of
 from tests.integration.evidence.verdict import findings
 from tests.integration.ingest.sending import chat, headers_of, post, record
@@ -20,6 +23,7 @@ from tests.integration.vault.looking import PURPOSE, revealed
 from tests.staff import around, live_grant, make_person
 
 NOW = datetime.now(UTC)
+USE = "access_use_grants(uuid, uuid, uuid[], uuid[], timestamptz)"
 NOWHERE = TraceScope(trace_ids=frozenset({b"n" * 16}))
 
 
@@ -297,6 +301,129 @@ def test_a_grant_that_was_taken_back_shows_nothing(client, tenant, staff, grants
     assert findings(tenant, region="eu") == {}
 
 
+def take_back(grants, person, grant_id):
+    return grants.services.revoke(
+        credential=person.signed_in(), region="eu", grant_id=grant_id, now=datetime.now(UTC)
+    )
+
+
+def test_one_that_is_taken_back_in_the_middle_of_a_look_shows_nothing(
+    client, tenant, staff, grants, cluster, monkeypatch
+):
+    from auditvault.access import disclosure
+
+    record(client, tenant, chat("a secret"))
+    grant_id = live_grant(staff.investigator, staff.officer)
+    finds = disclosure._find
+
+    def and_then_it_is_taken_back(*given):
+        result = finds(*given)
+        take_back(grants, staff.officer, grant_id)
+        return result
+
+    monkeypatch.setattr(disclosure, "_find", and_then_it_is_taken_back)
+
+    assert refused(look(client, staff.investigator, "a secret")) == (403, "grant_missing")
+    assert [(outcome, said["code"]) for outcome, said in recorded(cluster, tenant)] == [
+        ("denied", "grant_missing")
+    ]
+
+
+def test_a_look_waits_for_whoever_is_taking_its_grant_back_and_then_shows_nothing(
+    client, tenant, staff, cluster
+):
+    record(client, tenant, chat("a secret"))
+    grant_id = live_grant(staff.investigator, staff.officer)
+    taking = "UPDATE access_grant SET revoked_at = now(), revoker = 'user:x' WHERE grant_id = %s"
+
+    with superuser(cluster, "region_eu") as connection, ThreadPoolExecutor(1) as pool:
+        with connection.transaction():
+            connection.execute(taking, (grant_id,))
+            answer = pool.submit(look_apart, client, staff.investigator, "a secret")
+            until_somebody_waits_for(cluster, connection)
+        assert refused(answer.result()) == (403, "grant_missing")
+
+
+def test_whoever_takes_a_grant_back_waits_for_a_look_that_is_being_recorded(
+    client, tenant, staff, grants, cluster, monkeypatch
+):
+    from auditvault.access.events import services as events
+
+    record(client, tenant, chat("a secret"))
+    grant_id = live_grant(staff.investigator, staff.officer)
+    writes, taken_back = events._write, []
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def while_somebody_takes_it_back(connection, *given):
+            if not taken_back:
+                taken_back.append(pool.submit(take_back_apart, grants, staff.officer, grant_id))
+                until_somebody_waits_for(cluster, connection)
+            writes(connection, *given)
+
+        monkeypatch.setattr(events, "_write", while_somebody_takes_it_back)
+
+        assert revealed(look(client, staff.investigator, "a secret")) == ["a secret"]
+        assert taken_back[0].result().grant.revoked_at is not None
+    assert refused(look(client, staff.investigator, "a secret")) == (403, "grant_missing")
+
+
+def test_of_looks_that_are_recorded_together_one_without_its_grant_takes_none_along(
+    client, tenant, staff, grants, monkeypatch
+):
+    from auditvault.access import disclosure
+
+    record(client, tenant, chat("a secret"))
+    other = make_person(tenant, "investigator")
+    lost = live_grant(staff.investigator, staff.officer)
+    live_grant(other, staff.officer)
+    finds = disclosure._find
+
+    def and_then_one_is_taken_back(credential, *given):
+        result = finds(credential, *given)
+        if credential.human == staff.investigator.human:
+            take_back(grants, staff.officer, lost)
+        return result
+
+    monkeypatch.setattr(disclosure, "_find", and_then_one_is_taken_back)
+
+    answers = together(
+        *[partial(look, client, person, "a secret") for person in (staff.investigator, other)]
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200, 403]
+
+
+def look_apart(client, person, content):
+    """A look in a thread of its own, which leaves no connection behind."""
+    from django.db import connections
+
+    try:
+        return look(client, person, content)
+    finally:
+        connections.close_all()
+
+
+def take_back_apart(grants, person, grant_id):
+    from django.db import connections
+
+    try:
+        return take_back(grants, person, grant_id)
+    finally:
+        connections.close_all()
+
+
+def until_somebody_waits_for(cluster, connection):
+    """Return once another transaction waits for this one's."""
+    query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
+    pid = connection.execute("SELECT pg_backend_pid()").fetchone()[0]
+    with superuser(cluster, "region_eu") as watching:
+        for _ in range(200_000):
+            if watching.execute(query, (pid,)).fetchone()[0]:
+                return
+    raise AssertionError("nobody waited")
+
+
 def test_who_loses_the_role_loses_the_grant_with_it(client, tenant, staff):
     from guardian.shortcuts import remove_perm
 
@@ -437,12 +564,12 @@ def test_a_use_that_cannot_be_counted_shows_nothing_and_leaves_nothing(
     record(client, tenant, chat("a secret"))
     live_grant(staff.investigator, staff.officer)
     with superuser(cluster, "region_eu") as connection:
-        connection.execute("REVOKE INSERT ON access_grant_use FROM auditvault_app")
+        connection.execute(f"REVOKE EXECUTE ON FUNCTION {USE} FROM auditvault_app")
     try:
         answer = look(client, staff.investigator, "a secret")
     finally:
         with superuser(cluster, "region_eu") as connection:
-            connection.execute("GRANT INSERT ON access_grant_use TO auditvault_app")
+            connection.execute(f"GRANT EXECUTE ON FUNCTION {USE} TO auditvault_app")
 
     assert refused(answer) == (503, "access_not_recorded")
     assert recorded(cluster, tenant) == []
