@@ -10,14 +10,18 @@ from django.conf import settings
 from auditvault.access.approvals import selectors as approvals
 from auditvault.access.approvals.selectors import ApprovalPage
 from auditvault.access.approvals.store import ApprovalRecord
+from auditvault.access.break_glass import store as break_glass
 from auditvault.access.break_glass.selectors import BreakGlassPage, break_glass_page
 from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.grants import selectors as grants
 from auditvault.access.grants.selectors import GrantPage, GrantShown
+from auditvault.access.sealed_words import WordsNotFoundError, reveal_words, sealed_with
 from auditvault.access.transfers import services as transfers
 from auditvault.access.transfers.store import BasisRecord
 from auditvault.access.windows.services import Before, record_first
+from auditvault.core.policy.roles import Act
+from auditvault.ledger.scope import region_alias, tenant_scope
 
 
 def list_approvals(
@@ -94,6 +98,29 @@ def list_break_glass(
         cursor=cursor,
         limit=limit,
     )
+
+
+def read_break_glass_reason(
+    *, credential: Credential, region: str, break_glass_id: UUID, now: datetime
+) -> str:
+    """Why it was opened, for whoever reviews it.
+
+    Raises AccessDeniedError, BreakGlassNotFoundError, and as `sealed_words.reveal_words`.
+    """
+    credential.role_for(Act.APPROVE_GRANT)
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        record = break_glass.read(connection, break_glass_id)
+        sealed = sealed_with(connection, [record.record_id])
+    texts = reveal_words(
+        credential=credential,
+        region=region,
+        object_ids=list(sealed.values()),
+        about={"break_glass": str(break_glass_id)},
+        now=now,
+    )
+    if not texts:
+        raise WordsNotFoundError("The reason of this break-glass is gone.")
+    return next(iter(texts.values()))
 
 
 def list_bases(*, credential: Credential, region: str, now: datetime) -> list[BasisRecord]:

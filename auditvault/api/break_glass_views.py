@@ -16,6 +16,7 @@ from auditvault.access import approval_reading
 from auditvault.access.break_glass import services
 from auditvault.access.break_glass.store import BreakGlassRecord
 from auditvault.access.demands import Demand, needs
+from auditvault.access.sealed_words import WordsNotFoundError
 from auditvault.api.access_forms import NoBody, PageQuery
 from auditvault.api.approval_views import StaffView
 from auditvault.api.base import PLACE, REGION
@@ -57,6 +58,12 @@ class BreakGlassResponse(serializers.Serializer[Any]):
     reviewed_at = serializers.DateTimeField(allow_null=True)
     review_case = serializers.CharField(allow_null=True)
     looks = serializers.IntegerField()
+
+
+class ReasonResponse(serializers.Serializer[Any]):
+    """What somebody wrote. It may name anybody."""
+
+    reason = serializers.CharField()
 
 
 class BreakGlassListResponse(serializers.Serializer[Any]):
@@ -161,6 +168,28 @@ class ReviewView(StaffView):
                 now=now,
             )
         return Response(_body(record, now))
+
+
+class ReasonView(StaffView):
+    """Why one was opened."""
+
+    recorded = (*StaffView.recorded, WordsNotFoundError)
+    demands: ClassVar[Mapping[str, Demand]] = {
+        "POST": needs(Act.APPROVE_GRANT, who="second_factor", answers=(404,))
+    }
+
+    @extend_schema(request=NoBody, responses=ReasonResponse, parameters=[REGION])
+    def post(self, request: Request, break_glass_id: UUID) -> Response:
+        """In the holder's words, for who reviews it; recorded before it is shown."""
+        NoBody(data=request.data).is_valid(raise_exception=True)
+        with self.refusals_recorded():
+            reason = approval_reading.read_break_glass_reason(
+                credential=self.credential,
+                region=self.region,
+                break_glass_id=break_glass_id,
+                now=datetime.now(UTC),
+            )
+        return Response({"reason": reason})
 
 
 def _body(record: BreakGlassRecord, now: datetime) -> dict[str, Any]:

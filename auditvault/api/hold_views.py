@@ -12,7 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auditvault.access.demands import Demand, needs
+from auditvault.access.sealed_words import WordsNotFoundError
 from auditvault.api import hold_forms as forms
+from auditvault.api.access_forms import NoBody
 from auditvault.api.approval_views import StaffView
 from auditvault.api.base import REGION
 from auditvault.api.checking import body_of, query_of
@@ -27,7 +29,12 @@ _MISSING, _CONFLICT = 404, 409
 class _HoldView(StaffView):
     """A view about holds; who is refused stands in the access log."""
 
-    recorded = (*StaffView.recorded, HoldNotFoundError, services.HoldInvalidError)
+    recorded = (
+        *StaffView.recorded,
+        HoldNotFoundError,
+        WordsNotFoundError,
+        services.HoldInvalidError,
+    )
 
 
 class HoldsView(_HoldView):
@@ -66,7 +73,7 @@ class HoldsView(_HoldView):
         request=forms.PlaceRequest, responses={201: forms.PlacedResponse}, parameters=[REGION]
     )
     def post(self, request: Request) -> Response:
-        """Place a hold; it is in force when this is answered. The reason is sealed and not given back."""
+        """Place a hold; it is in force when this is answered. The reason is sealed."""
         given = body_of(forms.PlaceRequest, request)
         with self.refusals_recorded():
             placed = services.place_hold(
@@ -97,6 +104,27 @@ class HoldView(_HoldView):
                 credential=self.credential, region=self.region, hold_id=hold_id, now=now
             )
         return Response(forms.shown_body(hold, reference, now))
+
+
+class HoldReasonView(_HoldView):
+    """Why something is held."""
+
+    demands: ClassVar[Mapping[str, Demand]] = {
+        "POST": needs(Act.PLACE_HOLD, who="second_factor", answers=(_MISSING,))
+    }
+
+    @extend_schema(request=NoBody, responses=forms.HoldReasonResponse, parameters=[REGION])
+    def post(self, request: Request, hold_id: UUID) -> Response:
+        """In the words of who placed it; recorded before it is shown."""
+        NoBody(data=request.data).is_valid(raise_exception=True)
+        with self.refusals_recorded():
+            reason = reading.read_reason(
+                credential=self.credential,
+                region=self.region,
+                hold_id=hold_id,
+                now=datetime.now(UTC),
+            )
+        return Response({"reason": reason})
 
 
 class ReleaseHoldView(_HoldView):

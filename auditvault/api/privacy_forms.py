@@ -180,6 +180,20 @@ class RequestShownResponse(RequestResponse):
     timeline = StepResponse(many=True)
 
 
+class StepWordsResponse(serializers.Serializer[Any]):
+    """What was written with a step; with `receive`, by the requester. It may name anybody."""
+
+    step = serializers.IntegerField()
+    action = serializers.CharField()
+    text = serializers.CharField()
+
+
+class WordsResponse(serializers.Serializer[Any]):
+    """Everything that is written in a request, in the order of its steps."""
+
+    words = StepWordsResponse(many=True)
+
+
 class RequestsResponse(serializers.Serializer[Any]):
     """One page, newest first."""
 

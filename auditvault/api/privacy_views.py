@@ -6,6 +6,7 @@ What discovery finds, freezing it and the certificate are in `privacy_execution_
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -15,7 +16,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auditvault.access.demands import Demand, needs
+from auditvault.access.sealed_words import WordsNotFoundError
 from auditvault.api import privacy_forms as forms
+from auditvault.api.access_forms import NoBody
 from auditvault.api.approval_views import StaffView
 from auditvault.api.base import REGION
 from auditvault.api.checking import body_of, query_of
@@ -26,6 +29,7 @@ from auditvault.privacy.erasing.store import CertificateNotFoundError, ManifestN
 from auditvault.privacy.looking import READING
 from auditvault.privacy.requests import reading, services
 from auditvault.privacy.requests.store import RequestNotFoundError, RequestRecord
+from auditvault.privacy.requests.words import read_words
 
 _MISSING, _CONFLICT = 404, 409
 
@@ -38,6 +42,7 @@ class PrivacyView(StaffView):
         RequestNotFoundError,
         ManifestNotFoundError,
         CertificateNotFoundError,
+        WordsNotFoundError,
     )
 
     def answer(self, record: RequestRecord, now: datetime, status: int = 200) -> Response:
@@ -111,6 +116,29 @@ class RequestView(PrivacyView):
                 credential=self.credential, region=self.region, request_id=request_id, now=now
             )
         return Response(forms.shown_body(shown, now))
+
+
+class WordsView(PrivacyView):
+    """What was written."""
+
+    demands: ClassVar[Mapping[str, Demand]] = {
+        "POST": needs(
+            Act.PREPARE_ERASURE, Act.APPROVE_ERASURE, who="second_factor", answers=(_MISSING,)
+        )
+    }
+
+    @extend_schema(request=NoBody, responses=forms.WordsResponse, parameters=[REGION])
+    def post(self, request: Request, request_id: UUID) -> Response:
+        """The requester's own words and those that went with steps; recorded before they are shown."""
+        NoBody(data=request.data).is_valid(raise_exception=True)
+        with self.refusals_recorded():
+            found = read_words(
+                credential=self.credential,
+                region=self.region,
+                request_id=request_id,
+                now=datetime.now(UTC),
+            )
+        return Response({"words": [asdict(each) for each in found]})
 
 
 class CloneView(PrivacyView):

@@ -98,6 +98,7 @@ _STATUS = {
     "calendar_unknown": HTTPStatus.BAD_REQUEST,
     "calendar_exceeded": HTTPStatus.BAD_REQUEST,
     "period_invalid": HTTPStatus.BAD_REQUEST,
+    "words_not_found": HTTPStatus.NOT_FOUND,
     "hold_not_found": HTTPStatus.NOT_FOUND,
     "hold_invalid": HTTPStatus.BAD_REQUEST,
     "hold_scope_invalid": HTTPStatus.BAD_REQUEST,

@@ -77,6 +77,10 @@ urlpatterns = [
         break_glass_views.EndView.as_view(),
     ),
     path(
+        "api/v1/access/break-glass/<uuid:break_glass_id>/reason",
+        break_glass_views.ReasonView.as_view(),
+    ),
+    path(
         "api/v1/access/break-glass/<uuid:break_glass_id>/review",
         break_glass_views.ReviewView.as_view(),
     ),
@@ -92,6 +96,7 @@ urlpatterns = [
     path("api/v1/privacy/requests", privacy_views.RequestsView.as_view()),
     path("api/v1/privacy/requests/import", privacy_import_views.ImportView.as_view()),
     path("api/v1/privacy/requests/<uuid:request_id>", privacy_views.RequestView.as_view()),
+    path("api/v1/privacy/requests/<uuid:request_id>/words", privacy_views.WordsView.as_view()),
     path("api/v1/privacy/requests/<uuid:request_id>/clone", privacy_views.CloneView.as_view()),
     path("api/v1/privacy/requests/<uuid:request_id>/extend", privacy_views.ExtendView.as_view()),
     path(
@@ -152,6 +157,7 @@ urlpatterns = [
     ),
     path("api/v1/privacy/holds", hold_views.HoldsView.as_view()),
     path("api/v1/privacy/holds/<uuid:hold_id>", hold_views.HoldView.as_view()),
+    path("api/v1/privacy/holds/<uuid:hold_id>/reason", hold_views.HoldReasonView.as_view()),
     path("api/v1/privacy/holds/<uuid:hold_id>/release", hold_views.ReleaseHoldView.as_view()),
     path("api/v1/privacy/cases/records", hold_views.PutToCaseView.as_view()),
     path("tlog/<uuid:log>/checkpoint", tlog.checkpoint),

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from auditvault.access.credentials import Credential
 from auditvault.access.paging import id_of, page_cursor
+from auditvault.access.sealed_words import WordsNotFoundError, reveal_words
 from auditvault.core.policy.holds import Hold
+from auditvault.core.policy.roles import Act
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.privacy.holds.selectors import hold_of, holds_page, reference_of
+from auditvault.privacy.holds.selectors import hold_of, holds_page, reason_object, reference_of
 from auditvault.privacy.looking import record_look
 
 MAX_PAGE = 200
@@ -55,6 +57,26 @@ def list_holds(
         holds=shown,
         next_cursor=page_cursor(shown[-1][0].hold_id) if len(found) > most else None,
     )
+
+
+def read_reason(*, credential: Credential, region: str, hold_id: UUID, now: datetime) -> str:
+    """Why something is held, for whoever places holds.
+
+    Raises AccessDeniedError, HoldNotFoundError, and as `access.sealed_words.reveal_words`.
+    """
+    credential.role_for(Act.PLACE_HOLD)
+    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+        object_id = reason_object(connection, hold_id)
+    texts = reveal_words(
+        credential=credential,
+        region=region,
+        object_ids=[object_id],
+        about={"hold": str(hold_id)},
+        now=now,
+    )
+    if object_id not in texts:
+        raise WordsNotFoundError("The reason of this hold is gone.")
+    return texts[object_id]
 
 
 def show_hold(

@@ -81,6 +81,16 @@ def reference_of(connection: psycopg.Connection[Any], hold_id: UUID) -> str:
     return str(row[0])
 
 
+def reason_object(connection: psycopg.Connection[Any], hold_id: UUID) -> UUID:
+    """Where the reason of a hold is sealed; raises HoldNotFoundError."""
+    row = connection.execute(
+        "SELECT reason_object FROM legal_hold WHERE hold_id = %s", (hold_id,)
+    ).fetchone()
+    if row is None:
+        raise HoldNotFoundError("There is no such hold of this tenant in this region.")
+    return UUID(str(row[0]))
+
+
 def _hold(region: str, row: tuple[Any, ...]) -> Hold:
     hold_id, tenant_id, scope, placed_by, custodian, review_on, placed_at, released_at = row
     return Hold(

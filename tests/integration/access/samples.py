@@ -326,6 +326,7 @@ def a_privacy_request(tenant: Any, user: str, cluster: Any) -> str:
         identifiers=(("user", user),),
         received_at=now,
         calendar=Calendar(country="DE", zone="Europe/Berlin"),
+        words=REASONS["words"],
     )
     operator = make_person(tenant, "privacy_operator").signed_in()
     record = receive_request(region="eu", credential=operator, asked=asked, now=now)
@@ -353,6 +354,11 @@ def a_privacy_request(tenant: Any, user: str, cluster: Any) -> str:
             "UPDATE privacy_request SET manifest = sha256(%(body)s) WHERE request_id = %(id)s",
             "INSERT INTO privacy_manifest VALUES (%(tenant)s, %(id)s, sha256(%(body)s), %(body)s, now())",
             "INSERT INTO privacy_certificate VALUES (%(tenant)s, %(id)s, %(id)s, %(body)s, now())",
+            # As if the glass had been broken with these words.
+            (
+                "UPDATE access_break_glass AS b SET record_id = s.record_id FROM privacy_request_step AS s"
+                " WHERE b.tenant_id = %(tenant)s AND s.tenant_id = b.tenant_id AND s.request_id = %(id)s"
+            ),
         ):
             connection.execute(statement, where)
     return str(record.request_id)

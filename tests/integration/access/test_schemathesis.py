@@ -151,6 +151,7 @@ def test_requests_for_what_is_there_are_answered_as_it_says(described, world):
         "POST /api/v1/access/break-glass",
         "POST /api/v1/access/break-glass/{break_glass_id}/end",
         "POST /api/v1/access/break-glass/{break_glass_id}/review",
+        "POST /api/v1/access/break-glass/{break_glass_id}/reason",
         "POST /api/v1/access/reviews/{review_id}/sign-off",
         "GET /api/v1/evidence/exports/{export_id}",
         "GET /api/v1/evidence/exports/{export_id}/file",
@@ -171,6 +172,7 @@ def test_requests_for_what_is_there_are_answered_as_it_says(described, world):
         "POST /api/v1/privacy/requests/{request_id}/approve",
         "POST /api/v1/privacy/requests/{request_id}/refuse",
         "POST /api/v1/privacy/requests/{request_id}/extend",
+        "POST /api/v1/privacy/requests/{request_id}/words",
         "POST /api/v1/privacy/requests",
         "POST /api/v1/privacy/requests/{request_id}/clone",
         # A hold has a custodian who may have one, and is released with an approval.
