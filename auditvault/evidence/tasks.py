@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import shared_task
 from django.conf import settings
 
+from auditvault.access.break_glass.overdue import tell_overdue
 from auditvault.access.outages import settle, settle_left_behind
 from auditvault.access.usage.services import forget_looks
 from auditvault.core.errors import AuditvaultError
@@ -137,6 +138,10 @@ def _record_outages(region: str, now: datetime) -> Detail:
     return {"tenants": settle(region, now) + settle_left_behind(region, now)}
 
 
+def _tell_overdue(region: str, _now: datetime) -> Detail:
+    return {"told": tell_overdue(region)}
+
+
 def _make_exports(region: str, _now: datetime) -> Detail:
     return {"claimed": make_due(region), "forgotten": forget_parts(region)}
 
@@ -175,6 +180,7 @@ JOBS = [
         run=_make_exports,
         lease=timedelta(hours=1),
     ),
+    Job(name="tell_overdue_reviews", every=timedelta(minutes=5), run=_tell_overdue),
     Job(name="forget_looks", every=timedelta(hours=12), run=_forget_looks),
     *key_jobs(),
     *timestamp_jobs(),

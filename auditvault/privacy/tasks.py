@@ -9,6 +9,7 @@ from celery import shared_task
 from auditvault.privacy.erasing.driving import drive_region, sweep_listings
 from auditvault.privacy.erasing.executing import carry_out_region
 from auditvault.privacy.holds.enforcing import enforce_region
+from auditvault.privacy.requests.telling import tell_due
 
 _MOST_ROUNDS = 10
 
@@ -22,6 +23,7 @@ def enforce_holds(region: str) -> None:
 @shared_task(name="auditvault.privacy.tasks.carry_out_requests", ignore_result=True)
 def carry_out_requests(region: str) -> None:
     """Take requests, and parts of them, as far as they go; what waits for another region goes on at its next look."""
+    tell_due(region, datetime.now(UTC))
     for _ in range(_MOST_ROUNDS):
         now = datetime.now(UTC)
         if not drive_region(region, now) + carry_out_region(region, now):

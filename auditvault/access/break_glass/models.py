@@ -43,3 +43,15 @@ class BreakGlassLook(models.Model):
     class Meta:
         managed = False
         db_table = "access_break_glass_look"
+
+
+class BreakGlassTold(models.Model):
+    """An overdue one that somebody was told of."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "break_glass_id")
+    tenant_id = models.UUIDField()
+    break_glass_id = models.UUIDField()
+
+    class Meta:
+        managed = False
+        db_table = "access_break_glass_told"

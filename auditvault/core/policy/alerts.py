@@ -19,6 +19,7 @@ class AlertKind(StrEnum):
     UNUSUAL_LOOKING = "unusual_looking"
     ENUMERATION = "enumeration"
     ACCESS_OUTAGE = "access_outage"
+    PRIVACY_REQUEST_DUE = "privacy_request_due"
     TEST = "test"
 
 

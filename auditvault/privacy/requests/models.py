@@ -85,3 +85,17 @@ class PrivacyRequestRegionTag(models.Model):
     class Meta:
         managed = False
         db_table = "privacy_request_region_tag"
+
+
+class PrivacyRequestTold(models.Model):
+    """At which part of a request's time somebody was told."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "request_id", "due_at", "part")
+    tenant_id = models.UUIDField()
+    request_id = models.UUIDField()
+    due_at = models.DateTimeField()
+    part = models.SmallIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "privacy_request_told"

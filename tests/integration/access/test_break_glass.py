@@ -616,3 +616,18 @@ def test_the_database_refuses_a_second_open_one_and_one_while_another_is_overdue
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             insert(human, at)
+
+
+def test_somebody_is_told_once_that_nobody_has_reviewed_one(glass, tenant, staff, cluster):
+    from auditvault.access.break_glass.overdue import tell_overdue
+
+    late = opened(glass, staff.investigator, now=NOW - timedelta(days=9))
+    tell_overdue("eu")
+    tell_overdue("eu")
+    with superuser(cluster, "region_eu") as connection:
+        rows = connection.execute(
+            "SELECT details FROM access_alert WHERE tenant_id = %s AND kind = 'break_glass_unreviewed'",
+            (tenant.tenant_id,),
+        ).fetchall()
+    ((details,),) = rows
+    assert json.loads(bytes(details))["break_glass"] == str(late.opened.break_glass_id)

@@ -234,6 +234,7 @@ def _fill_grants(connection, tenant_id):
         " expires_at, due_at) VALUES (%s, %s, %s, %s, 'user:made', 'INC-1', now(), now() + '1h', now() + '1d')",
         (tenant_id, broken, uuid4(), uuid4()),
     )
+    connection.execute("INSERT INTO access_break_glass_told VALUES (%s, %s)", (tenant_id, uuid4()))
     connection.execute(
         "INSERT INTO access_break_glass_look VALUES (%s, %s, %s, 1, now())",
         (tenant_id, broken, uuid4()),

@@ -48,6 +48,7 @@ def fill_erasing(connection: Any, tenant_id: UUID) -> None:
     connection.execute("SET session_replication_role = replica")
     for statement in (
         "INSERT INTO privacy_request_region_tag VALUES (%(tenant)s, %(id)s, 'us', 'user', %(digest)s, 1)",
+        "INSERT INTO privacy_request_told VALUES (%(tenant)s, %(id)s, now(), 50)",
         "INSERT INTO privacy_manifest VALUES (%(tenant)s, %(id)s, sha256('{}'), '{}', now())",
         "INSERT INTO privacy_listing VALUES (%(tenant)s, %(listing)s, %(id)s, 'eu', now())",
         "INSERT INTO privacy_listing_object VALUES (%(tenant)s, %(listing)s, %(id)s, %(digest)s)",
