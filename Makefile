@@ -3,12 +3,14 @@
 # make check   linters, types, import rules, migrations
 # make audit   known vulnerabilities of what is locked; needs the advisories of pypi.org or osv.dev
 # make bench   the benchmarks                                     (ARGS: theirs)
+# make bench-pii  how much personal data is found, and how fast  (ARGS: theirs)
+# make lock    deploy/lock/{runtime,dev}.txt from pyproject.toml; asks the package index
 # make verifier  the verifier as one file, dist/auditvault-verify.pyz
 # make clean   removes .venv, var/ and dist/
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: up test check audit bench verifier clean browser token
+.PHONY: up test check audit bench bench-pii lock verifier clean browser token
 
 # The first Python on the path that is new enough and not too new.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -46,6 +48,17 @@ audit: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-pii: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.pii $(ARGS)
+
+# What is locked already stays as it is, unless pyproject.toml says otherwise.
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url
+
+lock: $(BIN)/uv
+	$(COMPILE) --output-file deploy/lock/runtime.txt
+	$(COMPILE) --group dev --output-file deploy/lock/dev.txt
 
 # Needs no .venv: whoever builds it wants to install nothing of the service.
 verifier:

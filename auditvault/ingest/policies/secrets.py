@@ -153,12 +153,22 @@ def may_hold_secrets(text: bytes) -> bool:
     return _UNION.search(text) is not None
 
 
+def find_secrets(text: bytes) -> list[tuple[int, int]]:
+    """Where secrets stand, in bytes; places may overlap."""
+    if not may_hold_secrets(text):
+        return []
+    spans = _private_keys(text)
+    for kind, pattern in _COMPILED:
+        spans += _spans(kind, pattern, text)
+    return spans
+
+
 def scrub(text: bytes) -> Scrubbed:
     """The text with every secret that is recognised replaced by its mark."""
     counts: dict[str, int] = {}
     if not may_hold_secrets(text):
         return Scrubbed(text, counts)
-    text = _without_private_keys(text, counts)
+    text = _replaced(text, _private_keys(text), "private_key", counts)
     for kind, pattern in _COMPILED:
         text = _replaced(text, _spans(kind, pattern, text), kind.name, counts)
     return Scrubbed(text, counts)
@@ -189,14 +199,14 @@ def _replaced(
     return b"".join([*parts, text[last:]])
 
 
-def _without_private_keys(text: bytes, counts: dict[str, int]) -> bytes:
+def _private_keys(text: bytes) -> list[tuple[int, int]]:
     """PEM blocks from their first line to their last; to the end of the base64 where the last is missing."""
     begins = [found.span() for found in _PEM.finditer(text)]
     if not begins:
-        return text
+        return []
     ends = [found.end() for found in _PEM_END.finditer(text)]
     nexts = [start for start, _ in begins[1:]]
-    spans = []
+    spans: list[tuple[int, int]] = []
     passed = 0
     for (start, body), following in zip(begins, [*nexts, len(text)], strict=True):
         while passed < len(ends) and ends[passed] <= body:
@@ -207,4 +217,4 @@ def _without_private_keys(text: bytes, counts: dict[str, int]) -> bytes:
         lines = find(text, body, min(end, following, body + _PEM_SPAN))
         if lines is not None:  # otherwise it is a text about keys
             spans.append((start, end if is_whole else lines.end()))
-    return _replaced(text, spans, "private_key", counts)
+    return spans
