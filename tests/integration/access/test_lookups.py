@@ -318,6 +318,30 @@ def warm_up(client, tenant):
         resolve(client, tenant, "still there")
 
 
+def test_a_lookup_goes_by_the_indexes_over_tags_whatever_else_the_tenant_has(client, tenant):
+    from auditvault.ledger.scope import tenant_scope
+    from auditvault.vault.opening import Among, is_anything_under, objects_by_tag
+
+    record(client, tenant, *[chat(f"content {n}", user=f"{n}") for n in range(3)])
+    asked = []
+    with tenant_scope("region_eu", tenant.tenant_id) as connection:
+        connection.execute("SET LOCAL enable_seqscan = off")
+
+        class Explaining:
+            def execute(self, query, values):
+                asked.append(connection.execute(f"EXPLAIN {query}", values).fetchall())
+                return connection.execute(query, values)
+
+        assert objects_by_tag(Explaining(), bytes(32), 10) == []
+        assert objects_by_tag(Explaining(), bytes(32), 10, among=Among()) == []
+        assert not is_anything_under(Explaining(), bytes(32))
+    for lines in asked:
+        plan = "\n".join(line for (line,) in lines)
+        assert "tenant_id_tag_idx on vault_object" in plan
+        assert "vault_tag_alias_pkey" in plan
+        assert "subject_id_idx" not in plan
+
+
 def test_every_miss_is_recorded_alike(client, tenant, misses, cluster):
     for content in misses:
         resolve(client, tenant, content)
