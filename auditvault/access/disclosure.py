@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
@@ -111,7 +111,7 @@ class _Allowed:
     role: AnyRole
     human: HumanId
     purpose: Purpose
-    grants: Sequence[Grant]
+    grants: Sequence[Grant] = ()
     """Live ones for the case, and for the purpose's code; none for redacted text, and none under break-glass."""
     broken: BreakGlass | None = None
     """The break-glass that it is under."""
@@ -170,10 +170,10 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
     target = f"tag:{tag.hex()}"
     take_lookup(credential=credential, region=region, target=target, now=now)
     allowed = _allowed(credential, region, look, target, now)
+    allowed, found = _look_for(credential, region, look, target, tag, allowed, now)
     if look.representation == REDACTED:
-        _record(credential, region, look, target, allowed, _Found(), now)
+        _record(credential, region, look, target, allowed, found, now)
         raise NotScannedError("There is no redacted text under this hash, or not yet.")
-    found = _find(credential, region, tag, allowed, now)
     record_id, revealed = reveal(
         region=region,
         tenant_id=credential.tenant_id,
@@ -200,28 +200,22 @@ def reveal(
 def _allowed(
     credential: Credential, region: str, look: Look, target: str, now: datetime
 ) -> _Allowed:
-    """Who looks, under which role and grants, and a complete purpose; a refusal is recorded and raised."""
+    """Who looks, under which role, and a complete purpose; a refusal is recorded and raised."""
     try:
         if look.representation == REDACTED:
             role, human = credential.role_for(Act.RESOLVE_REDACTED), credential.require_human()
         else:
             role, human = credential.role_for(Act.RESOLVE_FULL), credential.require_strong(now)
         purpose = check_purpose(code=look.code, case=look.case, reason=look.reason, role=role)
-        if purpose.code is PurposeCode.BREAK_GLASS:
-            broken = _broken(credential, region, human, purpose, now)
-            return _Allowed(role=role, human=human, purpose=purpose, grants=(), broken=broken)
-        grants = _grants(credential, region, human, purpose, look.representation, now)
     except (
         AccessDeniedError,
         PurposeError,
         HumanRequiredError,
         SecondFactorRequiredError,
-        GrantMissingError,
-        BreakGlassMissingError,
     ) as error:
         _record_refusal(credential, region, look, target, error, now)
         raise
-    return _Allowed(role=role, human=human, purpose=purpose, grants=grants)
+    return _Allowed(role=role, human=human, purpose=purpose)
 
 
 def _record_refusal(
@@ -246,38 +240,52 @@ def _record_refusal(
     record_act(region=region, tenant_id=credential.tenant_id, act=refusal, now=now)
 
 
-def _broken(
-    credential: Credential, region: str, human: HumanId, purpose: Purpose, now: datetime
-) -> BreakGlass:
-    """The break-glass to look under; raises BreakGlassMissingError before anything is looked for."""
-    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
-        found = open_of(connection, human=human, case=purpose.case, now=now)
-    if found is None:
-        raise _missing()
-    return found
+def _look_for(
+    credential: Credential,
+    region: str,
+    look: Look,
+    target: str,
+    tag: bytes,
+    allowed: _Allowed,
+    now: datetime,
+) -> tuple[_Allowed, _Found]:
+    """What the look is under, and what it comes to; that it is under nothing is recorded and raised."""
+    try:
+        with tenant_scope(region_alias(region), credential.tenant_id) as connection:
+            under = _under(connection, allowed, look.representation, now)
+            if look.representation == REDACTED:
+                return under, _Found()
+            refuse_while_restore_pending(connection, region)
+            return under, _find(connection, credential, tag, under, now)
+    except (GrantMissingError, BreakGlassMissingError) as error:
+        _record_refusal(credential, region, look, target, error, now)
+        raise
+
+
+def _under(
+    connection: psycopg.Connection[Any],
+    allowed: _Allowed,
+    representation: Representation,
+    now: datetime,
+) -> _Allowed:
+    """With the break-glass or the grants to look under; raises where there are none, before anything is looked for."""
+    human, purpose = allowed.human, allowed.purpose
+    if purpose.code is PurposeCode.BREAK_GLASS:
+        broken = open_of(connection, human=human, case=purpose.case, now=now)
+        if broken is None:
+            raise _missing()
+        return replace(allowed, broken=broken)
+    if representation == REDACTED:
+        return allowed
+    live = live_grants(connection, human=human, case=purpose.case, now=now)
+    usable = [grant for grant in live if purpose.code in grant.codes]
+    if not usable:
+        raise _no_grant()
+    return replace(allowed, grants=usable)
 
 
 def _missing() -> BreakGlassMissingError:
     return BreakGlassMissingError("You have no open break-glass for this case.")
-
-
-def _grants(
-    credential: Credential,
-    region: str,
-    human: HumanId,
-    purpose: Purpose,
-    representation: Representation,
-    now: datetime,
-) -> list[Grant]:
-    """The grants to look under; raises GrantMissingError where there is none, before anything is looked for."""
-    if representation == REDACTED:
-        return []
-    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
-        live = live_grants(connection, human=human, case=purpose.case, now=now)
-    usable = [grant for grant in live if purpose.code in grant.codes]
-    if not usable:
-        raise _no_grant()
-    return usable
 
 
 def _no_grant() -> GrantMissingError:
@@ -295,21 +303,25 @@ class _Found:
 
 
 def _find(
-    credential: Credential, region: str, tag: bytes, allowed: _Allowed, now: datetime
+    connection: psycopg.Connection[Any],
+    credential: Credential,
+    tag: bytes,
+    allowed: _Allowed,
+    now: datetime,
 ) -> _Found:
-    """The newest objects under the tag that the caller may see. The same statements, whatever is found."""
-    with tenant_scope(region_alias(region), credential.tenant_id) as connection:
-        refuse_while_restore_pending(connection, region)
-        is_anything = is_anything_under(connection, tag)
-        seen = _visible(connection, tag, allowed, now)
-        subjects = [one.stored.subject_id for one in seen]
+    """The newest objects under the tag that the caller may see. Every miss is the same statements."""
+    seen = _visible(connection, tag, allowed, now)
+    is_outside = not seen and is_anything_under(connection, tag)
+    subjects = [one.stored.subject_id for one in seen]
+    within = set(subjects)
+    if len(within) > 1:
         within = affordable(connection, credential=credential, subjects=subjects)
-    # Where the budget is enough for none of them, counting says so.
+    # Where the budget is enough for none of them, or for the only one, counting says so.
     shown = [one for one in seen if one.stored.subject_id in within] or seen
     return _Found(
         seen=shown[:MAX_OBJECTS],
         has_more=len(seen) > min(len(shown), MAX_OBJECTS),
-        is_outside=is_anything and not seen,
+        is_outside=is_outside,
     )
 
 

@@ -173,12 +173,12 @@ def _no_entry() -> Iterator[None]:
     """The same looks, without the one thing that is measured."""
     from auditvault.access import disclosure
 
-    real = disclosure.record_act
-    disclosure.record_act = lambda **_: uuid4()  # type: ignore[assignment]
+    real = disclosure.record_counted
+    disclosure.record_counted = lambda **_: uuid4()  # type: ignore[assignment]
     try:
         yield
     finally:
-        disclosure.record_act = real
+        disclosure.record_counted = real
 
 
 if __name__ == "__main__":

@@ -353,14 +353,14 @@ def test_one_that_is_ended_in_the_middle_of_a_look_shows_nothing(
 
     record(client, tenant, chat("a secret"))
     found = opened(glass, staff.investigator)
-    finds = disclosure._find
+    finds = disclosure._look_for
 
     def and_then_it_ends(*given):
         result = finds(*given)
         ended(glass, staff.investigator, found, NOW + MINUTE)
         return result
 
-    monkeypatch.setattr(disclosure, "_find", and_then_it_ends)
+    monkeypatch.setattr(disclosure, "_look_for", and_then_it_ends)
 
     assert seen_at(staff.investigator, "a secret", NOW + 2 * MINUTE) == "break_glass_missing"
     assert [outcome for outcome, _ in recorded(cluster, tenant)] == ["denied"]

@@ -314,14 +314,14 @@ def test_one_that_is_taken_back_in_the_middle_of_a_look_shows_nothing(
 
     record(client, tenant, chat("a secret"))
     grant_id = live_grant(staff.investigator, staff.officer)
-    finds = disclosure._find
+    finds = disclosure._look_for
 
     def and_then_it_is_taken_back(*given):
         result = finds(*given)
         take_back(grants, staff.officer, grant_id)
         return result
 
-    monkeypatch.setattr(disclosure, "_find", and_then_it_is_taken_back)
+    monkeypatch.setattr(disclosure, "_look_for", and_then_it_is_taken_back)
 
     assert refused(look(client, staff.investigator, "a secret")) == (403, "grant_missing")
     assert [(outcome, said["code"]) for outcome, said in recorded(cluster, tenant)] == [
@@ -377,7 +377,7 @@ def test_of_looks_that_are_recorded_together_one_without_its_grant_takes_none_al
     other = make_person(tenant, "investigator")
     lost = live_grant(staff.investigator, staff.officer)
     live_grant(other, staff.officer)
-    finds = disclosure._find
+    finds = disclosure._look_for
 
     def and_then_one_is_taken_back(credential, *given):
         result = finds(credential, *given)
@@ -385,7 +385,7 @@ def test_of_looks_that_are_recorded_together_one_without_its_grant_takes_none_al
             take_back(grants, staff.officer, lost)
         return result
 
-    monkeypatch.setattr(disclosure, "_find", and_then_one_is_taken_back)
+    monkeypatch.setattr(disclosure, "_look_for", and_then_one_is_taken_back)
 
     answers = together(
         *[partial(look, client, person, "a secret") for person in (staff.investigator, other)]
