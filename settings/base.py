@@ -218,6 +218,8 @@ LOOKUP_WINDOW_SECONDS = env.number("AUDITVAULT_LOOKUP_WINDOW_SECONDS", 60, least
 
 # Short name of the tenant whose roles count where a plan is about a region as a whole; empty: the only tenant's.
 OPERATOR_TENANT = env.text("AUDITVAULT_OPERATOR_TENANT", "")
+# Whether commands that take two people are done for one; the entry of each says that nobody approved it.
+COMMANDS_WITHOUT_APPROVAL = env.flag("AUDITVAULT_COMMANDS_WITHOUT_APPROVAL", default=False)
 
 # --- How much one person looks at -------------------------------------------------------------------------
 # Subjects that one person may look at in a day (UTC) and region; a tenant's own number takes its place.

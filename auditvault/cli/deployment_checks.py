@@ -159,6 +159,16 @@ def _content_security_policy() -> Iterator[CheckMessage]:
 
 
 @_check
+def _two_people() -> Iterator[CheckMessage]:
+    if settings.COMMANDS_WITHOUT_APPROVAL:
+        yield checks.Warning(
+            "One person alone can destroy keys by commands on this machine.",
+            hint="Unset AUDITVAULT_COMMANDS_WITHOUT_APPROVAL (docs/adr/0032-operator-approvals.md).",
+            id="auditvault.W017",
+        )
+
+
+@_check
 def _what_the_site_has_not() -> Iterator[CheckMessage]:
     for region in settings.REGIONS:
         upper = region.upper()

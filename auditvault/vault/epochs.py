@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from auditvault.core.policy.approvals import Operation, Plan
+from auditvault.ledger.admin.services import OPERATOR
 from auditvault.ledger.scope import keys_alias, retention_connection, tenant_scope
 from auditvault.vault.keyring.services import keyring
 from auditvault.vault.keyring.turning import (
@@ -25,8 +27,12 @@ from auditvault.vault.keyring.turning import (
 )
 from auditvault.vault.overused import rotate_overused
 
+ENTRY_TYPE_DESTRUCTION_BEGUN = "key.destruction_begun"
+"""Before keys are destroyed outside their schedule, with the approval of it."""
+
 # The first three are the keyring's, which nobody outside the vault imports from.
 __all__ = [
+    "ENTRY_TYPE_DESTRUCTION_BEGUN",
     "EpochStuckError",
     "Figures",
     "KeyLine",
@@ -37,6 +43,7 @@ __all__ = [
     "key_state",
     "list_keys",
     "past_recall_at",
+    "plan_of_turn",
     "turn",
     "turn_if_due",
 ]
@@ -79,12 +86,43 @@ class KeyLine(NamedTuple):
     retired_at: datetime | None
 
 
-def turn(region: str, progress: Callable[[Progress], None] = lambda _: None) -> Turn:
+def plan_of_turn(region: str, every: timedelta, now: datetime) -> Plan | None:
+    """What a turn now, outside the schedule, would destroy; None where none begins, or one is due by `every`.
+
+    Raises RegionUnavailableError.
+    """
+    figures = key_figures(region, now)
+    if figures.began_at is None or figures.is_turning:
+        return None
+    if every and now - figures.began_at >= every:
+        return None
+    retention = retention_connection(region, keys=True)
+    rows = retention.execute(
+        "SELECT epoch, key_id FROM keyring_region_key ORDER BY epoch"
+    ).fetchall()
+    return Plan(
+        operation=Operation.KEY_DESTRUCTION,
+        tenant_id=OPERATOR,
+        region=region,
+        parameters={
+            "act": "turn_epoch",
+            "epoch": max(epoch for epoch, _ in rows),
+            "region_keys": [str(key_id) for _, key_id in rows],
+        },
+    )
+
+
+def turn(
+    region: str,
+    progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    from_epoch: int | None = None,
+) -> Turn:
     """Turn the region's epoch, or finish the turn that was begun. Raises as `keyring.turning.turn_epoch`.
 
     Then keys that have wrapped too much begin to be rotated. A crash in between: they are looked for at the next turn.
     """
-    done = turn_epoch(keyring(region).epochs, progress)
+    done = turn_epoch(keyring(region).epochs, progress, from_epoch=from_epoch)
     rotate_overused(region=region)
     return done
 

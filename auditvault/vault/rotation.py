@@ -24,6 +24,7 @@ import psycopg
 from auditvault.core.crypto.envelope import ContextPrefix, rewrap_cek
 from auditvault.core.crypto.keywrap import WrapError, WrapKey
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.approvals import ApprovalDriftedError, Operation, Plan
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.admin.services import is_recorded, record_operation
 from auditvault.ledger.scope import region_alias, retention_connection, tenant_scope
@@ -33,6 +34,7 @@ from auditvault.vault.subjects import DATA_CLASS
 
 ENTRY_TYPE_ROTATED = "key.rotated"
 BATCH = 1000
+_NO_KEY = "The subject is unknown, erased, or has no key."
 _OBJECTS = (
     "SELECT object_id, version, wrapped_cek FROM vault_object WHERE subject_id = %s AND key_id = %s"
 )
@@ -80,20 +82,47 @@ class _Rotation(NamedTuple):
     old_key_ids: list[UUID]
 
 
+def plan_of_rotation(*, region: str, tenant_id: UUID, subject_id: UUID) -> Plan | None:
+    """Which versions of the subject's key a rotation would destroy; None where one was begun already.
+
+    Raises NoSuchKeyError, RegionUnavailableError.
+    """
+    keys = retention_connection(region, keys=True)
+    if _unfinished(keys, tenant_id, subject_id) is not None:
+        return None
+    versions = _versions(keys, tenant_id, subject_id)
+    if not versions:
+        raise NoSuchKeyError(_NO_KEY)
+    return Plan(
+        operation=Operation.KEY_DESTRUCTION,
+        tenant_id=tenant_id,
+        region=region,
+        parameters={
+            "act": "rotate_subject",
+            "subject": str(subject_id),
+            "keys": [str(key_id) for key_id in versions],
+        },
+    )
+
+
 def rotate_subject(
     *,
     region: str,
     tenant_id: UUID,
     subject_id: UUID,
     progress: Callable[[int], None] = lambda _: None,
+    plan: Plan | None = None,
 ) -> Rotated:
     """Give the subject's key a new version, or go on with the rotation that was begun.
 
-    Raises NoSuchKeyError, RotationStuckError, RegionUnavailableError, or what the database raises.
+    Raises NoSuchKeyError, RotationStuckError, RegionUnavailableError, or what the database raises;
+    ApprovalDriftedError where `plan` is given and there are other versions by now.
     """
     keys = retention_connection(region, keys=True)
     begun = _unfinished(keys, tenant_id, subject_id)
     if begun is None:
+        if plan is not None:
+            _refuse_others(keys, tenant_id, subject_id, plan)
         begun = _begin(region, keys, tenant_id, subject_id)
     return _go_on(region, keys, begun, progress)
 
@@ -116,6 +145,24 @@ def finish_rotations(*, region: str) -> list[Rotated]:
     return done
 
 
+def _versions(keys: psycopg.Connection[Any], tenant_id: UUID, subject_id: UUID) -> list[UUID]:
+    """Ids of all versions of the subject's key, oldest first."""
+    rows = keys.execute(
+        "SELECT key_id FROM keyring_subject_key"
+        " WHERE tenant_id = %s AND subject_id = %s AND data_class = %s ORDER BY version",
+        (tenant_id, subject_id, DATA_CLASS),
+    ).fetchall()
+    return [key_id for (key_id,) in rows]
+
+
+def _refuse_others(
+    keys: psycopg.Connection[Any], tenant_id: UUID, subject_id: UUID, plan: Plan
+) -> None:
+    found = [str(key_id) for key_id in _versions(keys, tenant_id, subject_id)]
+    if found != plan.parameters["keys"]:
+        raise ApprovalDriftedError("The subject has other keys by now. Look at the new plan.")
+
+
 def _unfinished(
     keys: psycopg.Connection[Any], tenant_id: UUID, subject_id: UUID
 ) -> _Rotation | None:
@@ -136,7 +183,7 @@ def _begin(
         ).fetchone()
     new = keyring(region).new_version(tenant_id, subject_id, DATA_CLASS) if lives else None
     if new is None:
-        raise NoSuchKeyError("The subject is unknown, erased, or has no key.")
+        raise NoSuchKeyError(_NO_KEY)
     rotation_id = uuid4()
     keys.execute("SELECT keyring_begin_rotation(%s, %s, %s)", (tenant_id, rotation_id, new))
     begun = _unfinished(keys, tenant_id, subject_id)

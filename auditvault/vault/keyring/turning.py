@@ -26,6 +26,7 @@ import psycopg
 
 from auditvault.core.crypto.keywrap import RootKeyDestroyedError
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.approvals import ApprovalDriftedError
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.admin.services import is_recorded, record_operation
 from auditvault.ledger.scope import keys_alias, retention_connection, tenant_scope
@@ -86,16 +87,21 @@ class Progress:
     remaining: int
 
 
-def turn_epoch(epochs: EpochKeys, progress: Callable[[Progress], None] = lambda _: None) -> Turn:
+def turn_epoch(
+    epochs: EpochKeys,
+    progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    from_epoch: int | None = None,
+) -> Turn:
     """Turn the region's epoch, or finish the turn that was begun; returns the turn, done.
 
     Raises NoEpochError, EpochStuckError, RegionUnavailableError, a KeyProviderError, or what the database raises. Then
-    asking again goes on from there.
+    asking again goes on from there. ApprovalDriftedError: the epoch `from_epoch`, where it is given, ended already.
     """
     retention = retention_connection(epochs.region, keys=True)
     turn = newest_turn(retention)
     if turn is None or turn.state == "done":
-        turn = _begin(epochs, retention)
+        turn = _begin(epochs, retention, from_epoch)
     _record(epochs.region, ENTRY_TYPE_STARTED, turn, {"epoch": turn.to_epoch})
     if turn.state == "rewrapping":
         turn = _move(epochs, retention, turn, progress)
@@ -121,7 +127,7 @@ def remaining_keys(connection: psycopg.Connection[Any], epoch: int) -> int:
     return int(row[0]) if row else 0
 
 
-def _begin(epochs: EpochKeys, retention: psycopg.Connection[Any]) -> Turn:
+def _begin(epochs: EpochKeys, retention: psycopg.Connection[Any], from_epoch: int | None) -> Turn:
     """Steps 1 and 2. Whoever is second of two takes the first one's turn up."""
     with tenant_scope(keys_alias(epochs.region), NOBODY) as connection:
         row = connection.execute(
@@ -129,6 +135,8 @@ def _begin(epochs: EpochKeys, retention: psycopg.Connection[Any]) -> Turn:
         ).fetchone()
     if row is None or row[0] is None:
         raise NoEpochError("This region has no keys yet. Its first record makes the first epoch.")
+    if from_epoch not in (None, row[0]):
+        raise ApprovalDriftedError("The epoch has turned meanwhile. Look at the new plan.")
     first_ref = epochs.provider.make_key(1) if row[1] else ""
     made = epochs.new_region_key(row[0] + 1)
     retention.execute("SELECT keyring_begin_turn(%s, %s, %s, %s, %s)", (*made, first_ref))

@@ -76,6 +76,12 @@ def test_a_site_that_lacks_what_it_can_do_without_is_told_so(site):
     assert found == [f"auditvault.W01{digit}" for digit in range(7)]
 
 
+def test_a_site_where_one_person_does_what_takes_two_is_told_so(site):
+    done = check(site | {"AUDITVAULT_COMMANDS_WITHOUT_APPROVAL": "yes"})
+
+    assert re.findall(r"\((auditvault\.[EW]\d+)\)", done.stderr) == ["auditvault.W017"]
+
+
 def test_a_root_key_in_a_file_stops_a_production_site(site):
     done = check(site | {"AUDITVAULT_KEY_PROVIDER_EU": "file:///etc/root.key"})
 

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.integration.ingest.sending import post
+from tests.integration.ingest.sending import chat, post, protobuf_of, send
 from tests.integration.ledger.outage import cut_all, drop_connections
 from tests.integration.ledger.superuser import superuser
 from tests.integration.vault.looking import PURPOSE, forget_keys, revealed
@@ -158,3 +158,17 @@ def keys(_copies, service, cluster, tmp_path, monkeypatch):
         monkeypatch.setattr("auditvault.vault.subjects._tenant_subjects", {})
         yield Keys(cluster, path, lambda: forget_keys(monkeypatch))
     forget_keys(monkeypatch)
+
+
+@pytest.fixture
+def anna(keys, tenant, client):
+    """Somebody with two contents in the region: the id of their subject."""
+    headers = tenant.headers("ingest", regions=("us",))
+    body = protobuf_of(chat("a secret", user="anna"), chat("more", user="anna"))
+    assert send(client, tenant, body, headers=headers).status_code == 200
+    ((subject,),) = keys.rows(
+        "SELECT subject_id FROM vault_subject WHERE tenant_id = %s AND kind = 'person'",
+        tenant.tenant_id,
+        database="turning_region",
+    )
+    return subject

@@ -8,9 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.integration.ingest.sending import chat, protobuf_of, send
-
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _one_person(service, monkeypatch):
+    """Two people are the matter of test_approved.py."""
+    from django.conf import settings
+
+    monkeypatch.setattr(settings, "COMMANDS_WITHOUT_APPROVAL", True)
 
 
 def command(*words, **options):
@@ -23,19 +29,6 @@ def command(*words, **options):
 
 def answer(*words):
     return json.loads(command(*words, "--json"))
-
-
-@pytest.fixture
-def anna(keys, tenant, client):
-    headers = tenant.headers("ingest", regions=("us",))
-    body = protobuf_of(chat("a secret", user="anna"), chat("more", user="anna"))
-    assert send(client, tenant, body, headers=headers).status_code == 200
-    ((subject,),) = keys.rows(
-        "SELECT subject_id FROM vault_subject WHERE tenant_id = %s AND kind = 'person'",
-        tenant.tenant_id,
-        database="turning_region",
-    )
-    return subject
 
 
 def test_the_epoch_is_turned_and_said_so(keys, tenant):

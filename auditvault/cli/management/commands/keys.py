@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +13,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from auditvault.access.approvals.commands import record_approved
 from auditvault.access.tenants import tenant_in
+from auditvault.cli.approving import add_approval_arguments, plan_as_json, plan_lines
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.approvals import Plan
+from auditvault.core.tlog.canonical import JsonValue
 from auditvault.vault import epochs
 from auditvault.vault.resealing import objects_of, reseal
-from auditvault.vault.rotation import rotate_subject
+from auditvault.vault.rotation import plan_of_rotation, rotate_subject
 
 Answer = dict[str, Any]
 _AWAY = "A database is away or busy. Run it again: what was begun goes on where it was."
@@ -38,9 +42,11 @@ class Command(BaseCommand):
         status.add_argument("--region", help="one region only")
         turn = actions.add_parser("turn", help="turn the epoch, or finish a turn that was begun")
         turn.add_argument("--region", required=True)
+        add_approval_arguments(turn)
         rotate = actions.add_parser("rotate-subject", help="give a subject's key a new version")
         _add_place(rotate)
         rotate.add_argument("--subject", type=UUID, required=True, metavar="ID")
+        add_approval_arguments(rotate)
         anew = actions.add_parser("reseal", help="seal objects anew, where their CEK may be known")
         _add_place(anew)
         which = anew.add_mutually_exclusive_group(required=True)
@@ -78,20 +84,40 @@ class Command(BaseCommand):
         raise CommandError(f"{message} ({code})")
 
     def _turn(self, options: dict[str, Any]) -> tuple[Answer, list[str]]:
+        now = datetime.now(UTC)
+        plan = epochs.plan_of_turn(
+            options["region"], timedelta(days=settings.KEY_EPOCH_DAYS), now=now
+        )
+        if options["plan"]:
+            return _planned(plan)
+        from_epoch = None
+        if plan is not None:
+            self._approved(plan, options, {"act": "turn_epoch", "epoch": plan.parameters["epoch"]})
+            from_epoch = int(str(plan.parameters["epoch"]))
         show = self._shown(options)
         turn = epochs.turn(
             options["region"],
             lambda at: show(f"{at.moved:,} of {at.moved + at.remaining:,} keys moved"),
+            from_epoch=from_epoch,
         )
         show("")
         return {"region": options["region"], "turn": _turn_as_json(turn)}, _turn_lines(turn)
 
     def _rotate(self, options: dict[str, Any]) -> tuple[Answer, list[str]]:
+        place: dict[str, Any] = {
+            "region": options["region"],
+            "tenant_id": tenant_in(slug=options["tenant"], region=options["region"]),
+            "subject_id": options["subject"],
+        }
+        plan = plan_of_rotation(**place)
+        if options["plan"]:
+            return _planned(plan)
+        if plan is not None:
+            self._approved(plan, options, {"act": "rotate_subject"})
         show = self._shown(options)
         done = rotate_subject(
-            region=options["region"],
-            tenant_id=tenant_in(slug=options["tenant"], region=options["region"]),
-            subject_id=options["subject"],
+            **place,
+            plan=plan,
             progress=lambda moved: show(f"{moved:,} objects moved"),
         )
         show("")
@@ -109,6 +135,18 @@ class Command(BaseCommand):
             )
         return answer, [f"{done.rewrapped:,} objects and identifiers moved", last]
 
+    def _approved(self, plan: Plan, options: dict[str, Any], details: dict[str, JsonValue]) -> None:
+        """Use the approval up, and commit that the destruction begins; only then may it."""
+        record_approved(
+            plan,
+            options["approval_ids"],
+            action=epochs.ENTRY_TYPE_DESTRUCTION_BEGUN,
+            details=details,
+            now=datetime.now(UTC),
+        )
+        if not options["approval_ids"]:
+            self.stderr.write("Nobody has approved this; its entry says so.")
+
     def _shown(self, options: dict[str, Any]) -> Callable[[str], None]:
         """Writes one line over and over, on a terminal."""
         quiet = options["json"] or not self.stderr.isatty()
@@ -119,6 +157,10 @@ class Command(BaseCommand):
                 self.stderr.flush()
 
         return show
+
+
+def _planned(plan: Plan | None) -> tuple[Answer, list[str]]:
+    return plan_as_json(plan), plan_lines([plan] if plan else [])
 
 
 def _add_place(parser: CommandParser) -> None:
