@@ -20,7 +20,7 @@ import psycopg
 from django.conf import settings
 
 from auditvault.access.approvals.services import use_within
-from auditvault.access.approvals.store import ApprovalNotFoundError, read
+from auditvault.access.approvals.store import ApprovalNotFoundError, ApprovalRecord, read
 from auditvault.access.rights_log import OPERATOR_ACTOR
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.approvals import Plan
@@ -41,8 +41,7 @@ def check_approved(plan: Plan, approval_ids: Sequence[UUID], *, now: datetime) -
     if not approval_ids:
         return
     with tenant_scope(region_alias(plan.region), plan.tenant_id) as connection:
-        approval_id = _of_here(connection, approval_ids)
-        read(connection, approval_id).approval.use(plan, now=now)
+        _of_here(connection, plan, approval_ids).approval.use(plan, now=now)
 
 
 def use_for_command(
@@ -65,7 +64,7 @@ def use_for_command(
     _refuse_without(approval_ids)
     if not approval_ids:
         return {"approval": None}
-    approval_id = _of_here(connection, approval_ids)
+    approval_id = _of_here(connection, plan, approval_ids).approval_id
     use_within(
         connection,
         plan=plan,
@@ -105,10 +104,17 @@ def _refuse_without(approval_ids: Sequence[UUID]) -> None:
         )
 
 
-def _of_here(connection: psycopg.Connection[Any], approval_ids: Sequence[UUID]) -> UUID:
+def _of_here(
+    connection: psycopg.Connection[Any], plan: Plan, approval_ids: Sequence[UUID]
+) -> ApprovalRecord:
+    """The approval of this plan, or else the first that stands here, which then says what is wrong with it."""
+    found = []
     for approval_id in approval_ids:
         try:
-            return read(connection, approval_id).approval_id
+            found.append(read(connection, approval_id))
         except ApprovalNotFoundError:
             continue
-    raise ApprovalNotFoundError("There is no such approval for this tenant and region.")
+    if not found:
+        raise ApprovalNotFoundError("There is no such approval for this tenant and region.")
+    digest = plan.digest()
+    return next((each for each in found if each.approval.plan_digest == digest), found[0])

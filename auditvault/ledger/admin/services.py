@@ -10,9 +10,9 @@ Record and entry are written in one transaction: a crash leaves both or neither.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import psycopg
@@ -24,6 +24,9 @@ from auditvault.core.tlog.commitment import OPENING_SIZE, header_commitment
 from auditvault.ledger.logs import LogRef, log_ref
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import Pending, append, format_instant
+
+Also: TypeAlias = Callable[[psycopg.Connection[Any]], Mapping[str, JsonValue]]
+"""What belongs to an act's record; takes the transaction, and gives further details of it."""
 
 OPERATOR = UUID(int=0)
 EVENT_VERSION = "auditvault/admin/1"
@@ -37,15 +40,19 @@ def admin_log(region: str, tenant_id: UUID) -> LogRef:
     return log_ref(region, tenant_id, "admin", settings.LOG_HOST)
 
 
-def record_operation(*, region: str, action: str, details: Mapping[str, JsonValue]) -> UUID:
+def record_operation(
+    *, region: str, action: str, details: Mapping[str, JsonValue], also: Also | None = None
+) -> UUID:
     """Record something in the operator's log of the region; returns the record's id once it is durable.
 
-    As `record_in`. Raises what the database raises; then nothing was recorded.
+    As `record_in`. `also` is done in the same transaction, before. Raises what it and the database raise; then nothing
+    was recorded.
     """
     log = admin_log(region, OPERATOR)
     with tenant_scope(region_alias(region), OPERATOR) as connection:
+        more = also(connection) if also is not None else {}
         record_id = new_record_id(connection)
-        record_in(connection, log, record_id=record_id, action=action, details=details)
+        record_in(connection, log, record_id=record_id, action=action, details={**details, **more})
     return record_id
 
 

@@ -67,6 +67,8 @@ class Rig:
         self._names: dict[Any, str] = {}
         self._set(SIGNER_STATE_FILE=str(self.state), LOG_VKEYS_FILE=str(self.vkeys))
         self._set(REGIONS=["us"], SIGNER_MORE_KEY_FILES=[])
+        # Two people are the matter of test_signer_approved.py.
+        self._set(COMMANDS_WITHOUT_APPROVAL=True)
         with self.owner() as owner:
             owner.execute("SET session_replication_role = replica")
             owner.execute(f"TRUNCATE {_LOGS} CASCADE")
