@@ -253,6 +253,8 @@ EMAIL_USE_TLS = _mail.tls == "starttls"
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("AUDITVAULT_MAIL_FROM", "auditvault@localhost")
 
+SCAN_CONTENTS = env.flag("AUDITVAULT_SCAN_CONTENTS", default=True)
+
 # What is read too often for a record of each, and refusals: the first of each window is recorded.
 READ_WINDOW_SECONDS = env.number("AUDITVAULT_READ_WINDOW_SECONDS", 3600, least=1)
 

@@ -35,6 +35,7 @@ def _beat_schedule(regions: list[str]) -> dict[str, dict[str, Any]]:
             "alerts": "auditvault.access.alerts.tasks.deliver_alerts",
             "holds": "auditvault.privacy.tasks.enforce_holds",
             "requests": "auditvault.privacy.tasks.carry_out_requests",
+            "scan": "auditvault.privacy.tasks.scan_contents",
         }.items()
         for region in regions
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from celery import shared_task
+from django.conf import settings
 
 from auditvault.privacy.erasing.driving import drive_region, sweep_listings
 from auditvault.privacy.erasing.executing import carry_out_region
@@ -29,3 +30,13 @@ def carry_out_requests(region: str) -> None:
         if not drive_region(region, now) + carry_out_region(region, now):
             break
     sweep_listings(region)
+
+
+@shared_task(name="auditvault.privacy.tasks.scan_contents", ignore_result=True)
+def scan_contents(region: str) -> None:
+    """Look for personal data in what nobody has looked at, for some seconds; several workers share the work."""
+    if settings.SCAN_CONTENTS:
+        # Imported here: the model and what runs it are 200 MB, which a worker that scans nothing does without.
+        from auditvault.privacy.detection.rounds import look
+
+        look(region)

@@ -131,3 +131,24 @@ class SubjectLink(models.Model):
     class Meta:
         managed = False
         db_table = "vault_subject_link"
+
+
+class Scan(models.Model):
+    """Who looked for personal data in an object, and what was found, sealed."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "object_id")
+    tenant_id = models.UUIDField()
+    object_id = models.UUIDField()
+    version = models.IntegerField()
+    detector = models.TextField()
+    state = models.TextField()
+    attempts = models.IntegerField()
+    claim = models.UUIDField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+    code = models.TextField(null=True)  # noqa: DJ001  # where nothing failed there is none
+    envelope = models.BinaryField(null=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "vault_scan"

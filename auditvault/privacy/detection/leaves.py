@@ -24,6 +24,8 @@ _LINE: Final = re.compile(
     r"^[ \t>*-]{0,4}([A-Za-zÀ-ÿ][\w .'/()À-ÿ-]{0,30}?)[ \t]?:[ \t]+(\S[^\n]{0,200})$", re.MULTILINE
 )
 _WORDS: Final = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])|\d+")
+# JSON can escape half a character; no text that is stored or shown to a model may hold one.
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # Long runs of base64 or hexadecimal digits: images and the like. No person reads them, and models take minutes.
 _BLOB: Final = re.compile(r"[A-Za-z0-9+/=_-]{300,}")
 
@@ -97,7 +99,7 @@ def _of_value(value: Any, *, path: str, label: str, depth: int) -> Iterator[Leaf
         for name, member in value:
             below = f"{path}/{_escaped(name)}" + (f"~3{seen[name]}" if seen[name] else "")
             seen[name] += 1
-            yield Leaf(path=below, text=name, is_key=True)
+            yield Leaf(path=below, text=_without_blobs(name), is_key=True)
             yield from _of_value(member, path=below, label=words(name), depth=depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -110,7 +112,7 @@ def _of_value(value: Any, *, path: str, label: str, depth: int) -> Iterator[Leaf
 
 def _escaped(name: str) -> str:
     """A token of a JSON pointer, where `#` is escaped as well. `~3n` behind it is the n-th repetition of a name."""
-    return name.replace("~", "~0").replace("/", "~1").replace("#", "~2")
+    return _SURROGATE.sub("\ufffd", name).replace("~", "~0").replace("/", "~1").replace("#", "~2")
 
 
 def _pairs(text: str, path: str) -> Iterator[Leaf]:
@@ -129,5 +131,6 @@ def _pairs(text: str, path: str) -> Iterator[Leaf]:
 
 
 def _without_blobs(text: str) -> str:
-    """Blobs blanked out, so that what follows stays where it was."""
+    """Blobs blanked out and lone surrogates replaced, so that what follows stays where it was."""
+    text = _SURROGATE.sub("\ufffd", text)
     return _BLOB.sub(lambda found: " " * len(found[0]), text) if len(text) >= 300 else text  # noqa: PLR2004

@@ -108,6 +108,12 @@ def _fill_vault(connection, tenant_id):
         (tenant_id,),
     )
     connection.execute(
+        "INSERT INTO vault_scan (tenant_id, object_id, version, detector, state, code, settled_at)"
+        " SELECT tenant_id, object_id, 1, '0123456789abcdef', 'failed', 'scan_failed', now()"
+        " FROM vault_object WHERE tenant_id = %s LIMIT 1",
+        (tenant_id,),
+    )
+    connection.execute(
         "INSERT INTO vault_erasure (tenant_id, erasure_id, reference, subject_ids, idx, hash, done_at)"
         " VALUES (%s, %s, %s, %s, 1000000000, %s, now())",
         (tenant_id, uuid4(), uuid4(), [uuid4()], bytes(32)),

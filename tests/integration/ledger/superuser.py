@@ -32,6 +32,7 @@ TENANT_TABLES = (
     "vault_erasure",
     "vault_identifier_kind",
     "vault_subject_link",
+    "vault_scan",
     "legal_hold",
     "legal_hold_member",
     "legal_case_record",
