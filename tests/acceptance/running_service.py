@@ -88,9 +88,10 @@ class Answer:
 class RunningService:
     """A running `auditvault up`; make it with `running_service`."""
 
-    def __init__(self, home: Path, *words: str) -> None:
-        """Start it with these further arguments, without waiting."""
+    def __init__(self, home: Path, *words: str, scans: bool = False) -> None:
+        """Start it with these further arguments, without waiting. `scans`: its workers look for personal data."""
         self.home = home
+        self.scans = scans
         self.output = home.parent / "up.output"
         self.temporary = home.parent / "tmp"
         # Whoever the servers run as makes its temporary files here, too.
@@ -119,6 +120,8 @@ class RunningService:
             "PYTHONPATH": str(PROJECT),
             "AUDITVAULT_HOME": str(self.home),
             "TMPDIR": str(self.temporary),
+            # A model is loaded for it, in each worker.
+            "AUDITVAULT_SCAN_CONTENTS": "true" if self.scans else "false",
             **more,
         }
 
@@ -286,16 +289,19 @@ def scratch_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def running_service(*words: str) -> Iterator[RunningService]:
+def running_service(*words: str, scans: bool = False) -> Iterator[RunningService]:
     """A ready service of one's own; afterwards no process of it runs, and no file of it is left."""
-    with scratch_directory() as parent, service_in(parent / "home", *words) as service:
+    with (
+        scratch_directory() as parent,
+        service_in(parent / "home", *words, scans=scans) as service,
+    ):
         yield service
 
 
 @contextmanager
-def service_in(home: Path, *words: str) -> Iterator[RunningService]:
+def service_in(home: Path, *words: str, scans: bool = False) -> Iterator[RunningService]:
     """A ready service with this home; afterwards no process of it runs."""
-    service = RunningService(home, *words)
+    service = RunningService(home, *words, scans=scans)
     try:
         service.wait_ready()
         yield service

@@ -245,7 +245,7 @@ def what_is_said(session: Session) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def evidence() -> Iterator[Evidence]:
-    with running_service("--no-demo") as service:
+    with running_service("--no-demo", scans=True) as service:
         nothing_hides_in_compression(service)
         session = Session(service)
         planted = Canaries()
@@ -279,6 +279,11 @@ def wait_for_jobs(service: RunningService) -> None:
     service.sql("region_eu", "UPDATE scheduled_job SET due_at = now(), finished_at = NULL")
     pending = "SELECT 1 FROM scheduled_job WHERE finished_at IS NULL"
     until(lambda: not service.sql("region_eu", pending), "every job")
+    unseen = (
+        "SELECT 1 FROM vault_object AS o WHERE NOT EXISTS (SELECT FROM vault_scan AS s WHERE s.tenant_id = o.tenant_id"
+        " AND s.object_id = o.object_id AND s.state <> 'claimed') LIMIT 1"
+    )
+    until(lambda: not service.sql("region_eu", unseen), "a scan of every content")
 
 
 def test_no_canary_and_no_plain_hash_is_found_anywhere(evidence):

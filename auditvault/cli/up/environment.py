@@ -30,7 +30,7 @@ Purpose = Literal["web", "worker", "beat", "signer", "owner", "operator", "backu
 # Taken over from the supervisor's own environment where set; everything else stays behind.
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TMPDIR|TERM|OMP_[A-Z_]+|OPENBLAS_[A-Z0-9_]+"
-    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|PUBLIC_LOGS|WITNESS_[A-Z_]+|COPIES_[A-Z0-9_]+|LOOKUPS?_[A-Z_]+|READ_WINDOW_SECONDS"
+    r"|AUDITVAULT_(LOG_LEVEL|ALLOWED_HOSTS|PUBLIC_LOGS|WITNESS_[A-Z_]+|COPIES_[A-Z0-9_]+|LOOKUPS?_[A-Z_]+|READ_WINDOW_SECONDS|SCAN_CONTENTS"
     r"|SUBJECTS_PER_DAY|ENUMERATION_[A-Z_]+|OUTBOUND_[A-Z_]+|SMTP_[A-Z_]+|MAIL_FROM|ALERT_ROLES"
     r"|SESSION_[A-Z_]+|SECOND_FACTOR_ROLES|INVITATION_HOURS|TRUSTED_PROXIES|OIDC_FILE)"
 )
