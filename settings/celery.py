@@ -36,6 +36,7 @@ def _beat_schedule(regions: list[str]) -> dict[str, dict[str, Any]]:
             "holds": "auditvault.privacy.tasks.enforce_holds",
             "requests": "auditvault.privacy.tasks.carry_out_requests",
             "scan": "auditvault.privacy.tasks.scan_contents",
+            "retention": "auditvault.privacy.tasks.run_retention",
         }.items()
         for region in regions
     }

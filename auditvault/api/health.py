@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from auditvault.access.demands import anybody, demanding
 from auditvault.api.access_figures import access_figures
 from auditvault.api.key_figures import key_figures
+from auditvault.api.privacy_figures import privacy_figures
 from auditvault.api.problems import UNAVAILABLE, headers_for
 from auditvault.api.time_figures import time_figures
 from auditvault.evidence.jobs import last_runs
@@ -132,6 +133,7 @@ class _Figures:
         yield from time_figures(settings.REGIONS)
         yield from key_figures(settings.REGIONS, datetime.now(UTC))
         yield from access_figures(settings.REGIONS, datetime.now(UTC))
+        yield from privacy_figures(settings.REGIONS)
 
 
 @demanding(GET=anybody("Figures of the whole site, none of a tenant or person."))

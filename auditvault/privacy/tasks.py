@@ -11,6 +11,7 @@ from auditvault.privacy.erasing.driving import drive_region, sweep_listings
 from auditvault.privacy.erasing.executing import carry_out_region
 from auditvault.privacy.holds.enforcing import enforce_region
 from auditvault.privacy.requests.telling import tell_due
+from auditvault.privacy.retention.running import run_region
 
 _MOST_ROUNDS = 10
 
@@ -40,3 +41,9 @@ def scan_contents(region: str) -> None:
         from auditvault.privacy.detection.rounds import look
 
         look(region)
+
+
+@shared_task(name="auditvault.privacy.tasks.run_retention", ignore_result=True)
+def run_retention(region: str) -> None:
+    """Start the day's retention runs, and go on with those that were begun."""
+    run_region(region, lambda: datetime.now(UTC))

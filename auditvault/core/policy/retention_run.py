@@ -33,7 +33,6 @@ class RunOutcome(StrEnum):
     DONE = "done"
     NOTHING_DUE = "nothing_due"
     DRIFTED = "drifted"
-    PAUSED = "paused"
     CLOCK_UNTRUSTED = "clock_untrusted"
     POLICY_LAPSED = "policy_lapsed"
     FAILED = "failed"
@@ -71,11 +70,12 @@ def distrust(clocks: Clocks) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassCounts:
-    """Records of one class that are past their time, by what becomes of them."""
+    """Records of one class that are past their time."""
 
     due: int = 0
-    held: int = 0
-    floored: int = 0
+    """Held ones are among them: whether a hold covers a record is looked at when it is its turn."""
+    shared: int = 0
+    """Not to be destroyed, since later records are of them, too."""
     undecided: int = 0
 
 
@@ -98,8 +98,7 @@ class RunPlan:
         counts: dict[str, JsonValue] = {
             each.value: {
                 "due": count.due,
-                "held": count.held,
-                "floored": count.floored,
+                "shared": count.shared,
                 "undecided": count.undecided,
             }
             for each, count in self.counts.items()

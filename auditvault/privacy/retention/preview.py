@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -45,21 +45,12 @@ def preview(
     today: date,
 ) -> list[DueClass]:
     """What is past its time on that day; raises PolicyLapsedError."""
-
-    def before(record_class: RecordClass, data_class: str | None = None) -> UUID:
-        facts = Facts(
-            record_class=record_class, tenant_id=tenant_id, region=region, data_class=data_class
-        )
-        return first_id(due_before(policy, facts, today=today))
-
-    classes = sorted(_data_classes(policy))
+    headers = Facts(record_class=RecordClass.HEADER, tenant_id=tenant_id, region=region)
     rows = connection.execute(
         "SELECT * FROM retention_preview(%s, %s, %s::text[], %s::uuid[])",
         (
-            before(RecordClass.HEADER),
-            before(RecordClass.PAYLOAD),
-            classes,
-            [before(RecordClass.PAYLOAD, each) for each in classes],
+            first_id(due_before(policy, headers, today=today)),
+            *payload_cuts(policy, tenant_id=tenant_id, region=region, today=today),
         ),
     ).fetchall()
     return [
@@ -74,6 +65,32 @@ def preview(
         )
         for record_class, data_class, due, held, size, oldest, newest in rows
     ]
+
+
+class Cuts(NamedTuple):
+    """What contents are past their time on a day: those of records that come before an id."""
+
+    others: UUID
+    """For data classes that no rule and no floor names."""
+    classes: list[str]
+    before: list[UUID]
+    """For each of `classes`."""
+
+
+def payload_cuts(policy: RetentionPolicy, *, tenant_id: UUID, region: str, today: date) -> Cuts:
+    """Where contents that are due end; raises PolicyLapsedError."""
+
+    def before(data_class: str | None) -> UUID:
+        facts = Facts(
+            record_class=RecordClass.PAYLOAD,
+            tenant_id=tenant_id,
+            region=region,
+            data_class=data_class,
+        )
+        return first_id(due_before(policy, facts, today=today))
+
+    classes = sorted(_data_classes(policy))
+    return Cuts(before(None), classes, [before(each) for each in classes])
 
 
 def due_counts(found: Iterable[DueClass]) -> dict[str, int]:

@@ -47,6 +47,8 @@ TENANT_TABLES = (
     "privacy_part",
     "privacy_certificate",
     "retention_policy",
+    "retention_run",
+    "retention_run_item",
     "payload_policy",
     "lookup_use",
     "access_approval",

@@ -63,8 +63,18 @@ def fill_erasing(connection: Any, tenant_id: UUID) -> None:
 
 
 def fill_retention(connection: Any, tenant_id: UUID) -> None:
-    """A policy that was approved long ago."""
+    """A policy that was approved long ago, and a run under it that waits."""
     connection.execute(
         "INSERT INTO retention_policy VALUES (%s, 1, '{}', NULL, %s, now() - interval '8 days', now(), %s, now())",
         (tenant_id, uuid4(), uuid4()),
+    )
+    run = (tenant_id, uuid4())
+    connection.execute(
+        "INSERT INTO retention_run (tenant_id, run_id, policy, version, as_of, plan, digest, due, shared, paused_at)"
+        " VALUES (%s, %s, %s, 1, current_date, '{}', %s, 1, 0, now())",
+        (*run, bytes(32), bytes(32)),
+    )
+    connection.execute(
+        "INSERT INTO retention_run_item (tenant_id, run_id, object_id) VALUES (%s, %s, %s)",
+        (*run, uuid4()),
     )

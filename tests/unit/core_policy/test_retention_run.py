@@ -96,7 +96,7 @@ def test_the_allowances_are_inclusive():
         {"policy": "cd" * 32},
         {"as_of": date(2026, 11, 26)},
         {"candidates": candidates_root([(UUID(int=8), PAYLOAD)])},
-        {"counts": {PAYLOAD: ClassCounts(due=1, held=1)}},
+        {"counts": {PAYLOAD: ClassCounts(due=1, shared=1)}},
     ],
 )
 def test_whatever_differs_shows_in_the_digest(drift):
