@@ -36,16 +36,19 @@ class Runs:
         )
         return [UUID(bytes=raw) for raw in done.record_ids]
 
-    def policy(self, keep: str = "P90D", *, version: int = 1, **more: Any) -> bytes:
-        """A policy that has been in force for a day."""
+    def policy(
+        self, keep: str = "P90D", *, version: int = 1, since: timedelta = DAY, **more: Any
+    ) -> bytes:
+        """A policy that has been in force for a day, or as long as said."""
         data = document(keep, **more)
         self.change(
-            "INSERT INTO retention_policy VALUES (%s, %s, %s, NULL, %s, now() - interval '8 days',"
-            " now() - interval '1 day', %s)",
+            "INSERT INTO retention_policy VALUES (%s, %s, %s, NULL, %s, now() - interval '9 days',"
+            " now() - %s, %s)",
             self.tenant.tenant_id,
             version,
             data,
             uuid4(),
+            since,
             uuid4(),
         )
         return data

@@ -18,7 +18,7 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.privacy.retention.running import go_on, newest_runs, pause_run, start_run
 from auditvault.privacy.retention.store import Run
 
-ACTOR = "operator"
+ACTOR = "operator:cli"
 _MOST_SHOWN = 100
 _DONE = frozenset({"done", "nothing_due"})
 
