@@ -17,6 +17,8 @@ from tests.integration.privacy.running import DAY, Runs
 from tests.integration.vault.erasing import CutOffError, erase, subject_of
 
 YEARS = 8 * 365 * DAY
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+BATCH = "SELECT * FROM retention_run_batch(%s, %s, %s, %s, '{}', '{}')"
 
 
 @pytest.fixture
@@ -313,6 +315,51 @@ def test_a_run_that_is_cut_off_finishes_and_counts_right(
     assert len(runs.entries("retention.ran")) == 1
 
 
+def begun(runs):
+    """A run that is carried out from here on, of which nothing is done."""
+    return runs.go_on(runs.start().run_id, most_batches=0).run_id
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_batch_has_done_nothing_of_it(
+    runs, due, connect, tenant
+):
+    run_id = begun(runs)
+    with connect("retention") as connection:
+        connection.execute("BEGIN")
+        took = connection.execute(BATCH, (tenant.tenant_id, run_id, 2, LAST_ID)).fetchone()
+        connection.close()  # as the kernel does
+    assert took == ("went", 2)
+    assert runs.contents() == due
+
+    done = runs.go_on(run_id)
+
+    assert (done.outcome, done.destroyed, runs.contents()) == ("done", 3, [])
+
+
+def test_what_another_worker_is_at_is_passed_over_and_the_run_does_not_end_without_it(
+    runs, due, connect, tenant
+):
+    run_id = begun(runs)
+    with connect("retention") as connection, connection.transaction():
+        connection.execute(BATCH, (tenant.tenant_id, run_id, 1, LAST_ID))
+        meanwhile = runs.go_on(run_id)
+        assert (meanwhile.state, meanwhile.destroyed) == ("executing", 2)
+    done = runs.go_on(run_id)
+    assert (done.outcome, done.destroyed) == ("done", 3)
+
+
+@pytest.mark.parametrize("lock", ["legal_hold", "retention_policy"])
+def test_whoever_places_a_hold_or_sets_a_policy_waits_for_the_batch(
+    runs, due, connect, cluster, tenant, lock
+):
+    run_id = begun(runs)
+    alone = "SELECT pg_try_advisory_xact_lock(hashtext(%s), hashtext(%s))"
+    with connect("retention") as connection, connection.transaction():
+        connection.execute(BATCH, (tenant.tenant_id, run_id, 1, LAST_ID))
+        assert not scalar(cluster, alone, lock, str(tenant.tenant_id))
+    assert scalar(cluster, alone, lock, str(tenant.tenant_id))
+
+
 def test_two_workers_at_one_run_destroy_each_content_once(runs, one_by_one):
     from django.db import connections
 
@@ -373,10 +420,7 @@ def test_the_schedule_runs_each_tenant_once_a_day(runs, due):
 def batch(connect, tenant, run_id):
     """As the retention role, with cuts that let everything go."""
     with connect("retention") as connection:
-        return connection.execute(
-            "SELECT outcome FROM retention_run_batch(%s, %s, 10, %s, '{}', '{}')",
-            (tenant.tenant_id, run_id, "ffffffff-ffff-ffff-ffff-ffffffffffff"),
-        ).fetchone()[0]
+        return connection.execute(BATCH, (tenant.tenant_id, run_id, 10, LAST_ID)).fetchone()[0]
 
 
 def test_a_plan_that_was_not_begun_and_one_that_rests_destroy_nothing(runs, due, connect, tenant):

@@ -91,15 +91,19 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
     freed bigint;
+    month date;
 BEGIN
     freed := octet_length(p_object.envelope) + (
         SELECT coalesce(sum(octet_length(p.sealed)), 0) FROM vault_piece AS p
         WHERE p.tenant_id = p_object.tenant_id AND p.object_id = p_object.object_id);
     DELETE FROM vault_tag_alias AS a WHERE a.tenant_id = p_object.tenant_id AND a.object_id = p_object.object_id;
     DELETE FROM vault_object AS o WHERE o.tenant_id = p_object.tenant_id AND o.object_id = p_object.object_id;
-    PERFORM auditvault_ensure_month('vault_record', (to_timestamp(
+    month := (to_timestamp(
         ('x' || lpad(left(replace(p_object.record_id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint / 1000.0
-    ) AT TIME ZONE 'UTC')::date);
+    ) AT TIME ZONE 'UTC')::date;
+    IF to_regclass('vault_record_' || to_char(month, 'YYYYMM')) IS NULL THEN
+        PERFORM auditvault_ensure_month('vault_record', month);
+    END IF;
     INSERT INTO vault_record (tenant_id, record_id, subject_id)
         VALUES (p_object.tenant_id, p_object.record_id, p_object.subject_id) ON CONFLICT DO NOTHING;
     RETURN freed;
