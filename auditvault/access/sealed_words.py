@@ -24,7 +24,7 @@ from auditvault.core.policy.roles import AccessDeniedError
 from auditvault.core.tlog.canonical import JsonValue, parse_canonical
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
-from auditvault.vault.opening import ContentGoneError, objects_by_id, open_stored
+from auditvault.vault.opening import ContentGoneError, open_stored, readable_by_id
 
 _MEMBERS = ("words", "reason")
 
@@ -92,7 +92,7 @@ def _open(region: str, tenant_id: UUID, object_ids: Sequence[UUID]) -> dict[UUID
     opened = {}
     with tenant_scope(region_alias(region), tenant_id, snapshot=True) as connection:
         permit = refuse_while_restore_pending(connection, region)
-        for object_id, stored in objects_by_id(connection, object_ids).items():
+        for object_id, stored in readable_by_id(connection, object_ids).items():
             try:
                 found = open_stored(permit=permit, tenant_id=tenant_id, stored=stored)
             except ContentGoneError:

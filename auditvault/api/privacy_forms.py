@@ -14,11 +14,11 @@ from auditvault.core.policy.regimes import CUSTOM, REGIMES, Regime
 from auditvault.privacy.requests.reading import MAX_PAGE, RequestShown
 from auditvault.privacy.requests.services import (
     MAX_IDENTIFIERS,
-    MAX_WORDS,
     Calendar,
     NewRequest,
 )
 from auditvault.privacy.requests.store import RequestRecord, Step
+from auditvault.privacy.requests.wording import MAX_WORDS
 
 _SHORT = 64
 _KINDS = [kind.value for kind in Kind]

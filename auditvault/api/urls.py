@@ -18,6 +18,7 @@ from auditvault.api import (
     people,
     privacy_execution_views,
     privacy_import_views,
+    privacy_restriction_views,
     privacy_views,
     rights,
     tlog,
@@ -154,6 +155,10 @@ urlpatterns = [
     path(
         "api/v1/privacy/requests/<uuid:request_id>/refuse",
         privacy_views.RefuseRequestView.as_view(),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/lift",
+        privacy_restriction_views.LiftRestrictionView.as_view(),
     ),
     path("api/v1/privacy/holds", hold_views.HoldsView.as_view()),
     path("api/v1/privacy/holds/<uuid:hold_id>", hold_views.HoldView.as_view()),

@@ -40,7 +40,7 @@ _MOST_DOUBTS = 1000
 _MOST_SHARED = 10_000
 _QUERY = (
     "SELECT o.object_id, o.record_id, o.subject_id, o.key_id, o.data_class, o.role, o.version, o.tag,"
-    " o.wrapped_cek, o.envelope, s.state FROM vault_object AS o"
+    " o.wrapped_cek, o.envelope, s.state FROM vault_kept AS o"
     " LEFT JOIN vault_subject AS s USING (tenant_id, subject_id) WHERE o.object_id = ANY(%s)"
 )
 _ERASED_STATES = frozenset({"erasing", "erased"})

@@ -43,7 +43,7 @@ _LAST = UUID(int=2**128 - 1)
 _COLUMNS = "object_id, record_id, subject_id, key_id, data_class, role, version, tag, wrapped_cek, envelope"
 # Objects whose key went with their subject are no damage: they wait to be deleted.
 _LIVING = (
-    f"SELECT {_COLUMNS} FROM vault_object AS o WHERE NOT EXISTS (SELECT FROM vault_subject AS s"  # noqa: S608
+    f"SELECT {_COLUMNS} FROM vault_kept AS o WHERE NOT EXISTS (SELECT FROM vault_subject AS s"  # noqa: S608
     " WHERE s.tenant_id = o.tenant_id AND s.subject_id = o.subject_id"
     " AND s.state IN ('erasing', 'erased'))"
 )

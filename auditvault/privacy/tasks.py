@@ -10,6 +10,7 @@ from django.conf import settings
 from auditvault.privacy.erasing.driving import drive_region, sweep_listings
 from auditvault.privacy.erasing.executing import carry_out_region
 from auditvault.privacy.holds.enforcing import enforce_region
+from auditvault.privacy.requests.carrying_out import carry_out_due
 from auditvault.privacy.requests.telling import tell_due
 from auditvault.privacy.retention.running import run_region
 
@@ -31,6 +32,7 @@ def carry_out_requests(region: str) -> None:
         if not drive_region(region, now) + carry_out_region(region, now):
             break
     sweep_listings(region)
+    carry_out_due(region, datetime.now(UTC))
 
 
 @shared_task(name="auditvault.privacy.tasks.scan_contents", ignore_result=True)

@@ -37,10 +37,10 @@ MAX_OPENED_SIZE = MAX_CONTENT_SIZE
 """Bytes of the largest content that `open_stored` puts together."""
 
 _DAMAGE = (EnvelopeError, WrapError, CryptoContextError)
-_SELECT = (
-    "SELECT object_id, record_id, subject_id, key_id, data_class, role, version, tag, wrapped_cek,"
-    " envelope FROM vault_object"
-)
+_COLUMNS = "object_id, record_id, subject_id, key_id, data_class, role, version, tag, wrapped_cek, envelope"
+_SELECT = f"SELECT {_COLUMNS} FROM vault_kept"  # noqa: S608  # our own words only
+_SELECT_READABLE = f"SELECT {_COLUMNS} FROM vault_readable"  # noqa: S608
+"""Of subjects that are neither restricted nor erased: the database's view leaves the others out."""
 
 
 class StoredObject(NamedTuple):
@@ -96,8 +96,6 @@ class Among:
 _UNDER_TAG = (
     "object_id = ANY (ARRAY(SELECT named.object_id FROM vault_object AS named WHERE named.tag = %s"
     " UNION ALL SELECT named.object_id FROM vault_tag_alias AS named WHERE named.tag = %s))"
-    " AND (SELECT s.state FROM vault_subject AS s WHERE s.tenant_id = vault_object.tenant_id"
-    " AND s.subject_id = vault_object.subject_id) = 'active'"
 )
 _AMONG = (
     " AND (object_id = ANY(%s) OR subject_id = ANY(%s) OR EXISTS (SELECT FROM"
@@ -111,12 +109,12 @@ def objects_by_tag(
 ) -> list[StoredObject]:
     """Objects found under a lookup tag or an alias of it whose subjects can be read, newest first.
 
-    What was erased, or is none of those that `among` names, is not found at all: no work is done on it by which a
-    caller could tell it from a miss.
+    What was erased or is restricted, or is none of those that `among` names, is not found at all: no work is done on it
+    by which a caller could tell it from a miss.
     """
     where, values = (_UNDER_TAG + _AMONG, among.values()) if among else (_UNDER_TAG, ())
     rows = connection.execute(
-        f"{_SELECT} WHERE {where} ORDER BY object_id DESC LIMIT %s",  # our own words only
+        f"{_SELECT_READABLE} WHERE {where} ORDER BY object_id DESC LIMIT %s",  # our own words only
         (tag, tag, *values, limit),
     ).fetchall()
     return [_stored(row) for row in rows]
@@ -125,7 +123,7 @@ def objects_by_tag(
 def is_anything_under(connection: psycopg.Connection[Any], tag: bytes) -> bool:
     """Whether `objects_by_tag` would find anything; for records of looks, never for answers."""
     row = connection.execute(
-        f"SELECT EXISTS (SELECT FROM vault_object WHERE {_UNDER_TAG})",  # noqa: S608
+        f"SELECT EXISTS (SELECT FROM vault_readable WHERE {_UNDER_TAG})",  # noqa: S608
         (tag, tag),
     ).fetchone()
     return bool(row and row[0])
@@ -134,7 +132,7 @@ def is_anything_under(connection: psycopg.Connection[Any], tag: bytes) -> bool:
 def objects_of_subject(
     connection: psycopg.Connection[Any], subject_id: UUID, tags: Collection[bytes]
 ) -> list[StoredObject]:
-    """The objects of one subject that are found under one of these lookup tags."""
+    """The objects of one subject that are found under one of these lookup tags, restricted or not: for storing once."""
     rows = connection.execute(
         f"{_SELECT} WHERE tag = ANY(%s) AND subject_id = %s", (list(tags), subject_id)
     ).fetchall()
@@ -144,9 +142,19 @@ def objects_of_subject(
 def objects_by_id(
     connection: psycopg.Connection[Any], object_ids: Sequence[UUID]
 ) -> dict[UUID, StoredObject]:
-    """The objects of those ids that still exist."""
+    """The objects of those ids that still exist, restricted or not: to check them, or to seal them anew."""
     rows = connection.execute(
         f"{_SELECT} WHERE object_id = ANY(%s)", (list(object_ids),)
+    ).fetchall()
+    return {row[0]: _stored(row) for row in rows}
+
+
+def readable_by_id(
+    connection: psycopg.Connection[Any], object_ids: Sequence[UUID]
+) -> dict[UUID, StoredObject]:
+    """The objects of those ids that may be read: of subjects that are neither restricted nor erased."""
+    rows = connection.execute(
+        f"{_SELECT_READABLE} WHERE object_id = ANY(%s)", (list(object_ids),)
     ).fetchall()
     return {row[0]: _stored(row) for row in rows}
 

@@ -25,7 +25,7 @@ PIECE_SIZE = FRAMES_A_PIECE * SEALED_FRAME_SIZE
 
 STRAY_PIECES = (
     "SELECT DISTINCT p.object_id FROM vault_piece AS p WHERE NOT EXISTS"  # noqa: S608  # our own words only
-    " (SELECT FROM vault_object AS o"
+    " (SELECT FROM vault_kept AS o"
     " WHERE o.tenant_id = p.tenant_id AND o.object_id = p.object_id AND o.version = p.version"
     f" AND octet_length(o.envelope) = {FRAMED_HEAD_SIZE})"
 )

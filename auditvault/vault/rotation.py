@@ -36,7 +36,7 @@ ENTRY_TYPE_ROTATED = "key.rotated"
 BATCH = 1000
 _NO_KEY = "The subject is unknown, erased, or has no key."
 _OBJECTS = (
-    "SELECT object_id, version, wrapped_cek FROM vault_object WHERE subject_id = %s AND key_id = %s"
+    "SELECT object_id, version, wrapped_cek FROM vault_kept WHERE subject_id = %s AND key_id = %s"
 )
 _IDENTIFIERS = (
     "SELECT object_id, 1, wrapped_cek FROM vault_identifier WHERE subject_id = %s AND key_id = %s"

@@ -105,6 +105,8 @@ class Action(StrEnum):
 ALL_KINDS = frozenset(Kind)
 DESTROYING = frozenset({Kind.ERASURE, Kind.RECTIFICATION})
 """Kinds that destroy keys, and so wait for backups too. A rectification destroys what it supersedes."""
+RESTRICTING = frozenset({Kind.RESTRICTION, Kind.OBJECTION})
+"""Kinds that restrict: an objection until it is assessed (GDPR Art. 18(1)(d))."""
 _QUIET = ALL_KINDS - DESTROYING
 CLOSED_STATES = frozenset({State.CLOSED, State.WITHDRAWN, State.DUPLICATE})
 """From which no edge leads on."""

@@ -22,11 +22,11 @@ from auditvault.core.policy.roles import Act
 from auditvault.privacy.requests.services import (
     Calendar,
     NewRequest,
-    RequestInvalidError,
     check_request,
     take_in_all,
 )
 from auditvault.privacy.requests.store import RequestRecord
+from auditvault.privacy.requests.wording import RequestInvalidError
 from auditvault.vault.kinds import KindRules
 
 COLUMNS = (

@@ -99,3 +99,19 @@ class PrivacyRequestTold(models.Model):
     class Meta:
         managed = False
         db_table = "privacy_request_told"
+
+
+class PrivacyRestriction(models.Model):
+    """Whom a request restricts; written by two functions alone."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "request_id", "subject_id")
+    tenant_id = models.UUIDField()
+    request_id = models.UUIDField()
+    subject_id = models.UUIDField()
+    restricted_at = models.DateTimeField()
+    lifted_at = models.DateTimeField(null=True)
+    lifted_by = models.UUIDField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "privacy_restriction"

@@ -8,8 +8,7 @@ that were made for a sealer are swept. Two who move a request at once find one o
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -18,13 +17,12 @@ from uuid import UUID
 import psycopg
 
 from auditvault.access.credentials import Credential
-from auditvault.core.errors import AuditvaultError
 from auditvault.core.identifiers import NORMALISATION
 from auditvault.core.ids import uuid7
-from auditvault.core.policy.access import REASON_MAX_LENGTH, REASON_MIN_LENGTH
 from auditvault.core.policy.calendar import day_of
 from auditvault.core.policy.erasure import (
     EDGES,
+    RESTRICTING,
     SERVICE,
     Action,
     By,
@@ -50,26 +48,23 @@ from auditvault.privacy.requests.store import (
     request_of,
     tags_of,
 )
+from auditvault.privacy.requests.wording import (
+    RequestInvalidError,
+    checked_words,
+    seal_words,
+    words_sealer,
+)
 from auditvault.vault.kinds import KindRules
 from auditvault.vault.sealing import Sealer
-from auditvault.vault.services import make_sealer
 from auditvault.vault.subjects import identifier_tag
 
 ENTRY_TYPE_RECEIVED = "privacy_request.received"
 ENTRY_TYPE_MOVED = "privacy_request.moved"
 ENTRY_TYPE_EXTENDED = "privacy_request.extended"
-WORDS_ROLE = "privacy_request"
 MAX_IDENTIFIERS = 20
-MAX_WORDS = 20_000
 OLDEST = timedelta(days=366)
 _ACT_OF = {edge.action: edge.act for edge in EDGES}
 _NEED_WORDS = frozenset({Action.REFUSE})
-
-
-class RequestInvalidError(AuditvaultError):
-    """What should be taken in is no request, or the words that go with a step are missing; nothing was written."""
-
-    code = "privacy_request_invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +119,11 @@ def receive_request(
         RequestInvalidError, RegimeError, CalendarUnknownError, CalendarError, IdentifierInvalidError,
             IdentifierKindUnknownError: nothing was written.
     """
-    by = _by(region, credential, Act.PREPARE_ERASURE)
+    by = entitled(region, credential, Act.PREPARE_ERASURE)
     _check_asked(asked, now)
     law, limits = _limits(asked)
     naming = _naming(region, credential, asked)
-    words = _words(asked.words)
+    words = checked_words(asked.words)
     return _take_in(region, credential, receive(asked.kind, by), law, limits, naming, words, now)
 
 
@@ -139,7 +134,7 @@ def clone_request(
 
     Nothing else is inherited: no identity, no manifest, no approval. Raises as `receive_request`, RequestNotFoundError.
     """
-    by = _by(region, credential, Act.PREPARE_ERASURE)
+    by = entitled(region, credential, Act.PREPARE_ERASURE)
     if asked.identifiers or asked.regions:
         raise RequestInvalidError(
             "A request about the same person has its identifiers and regions."
@@ -149,7 +144,8 @@ def clone_request(
     with tenant_scope(region_alias(region), credential.tenant_id) as connection:
         request_of(connection, request_id)
         naming = Naming(tags_of(connection, request_id), region_tags_of(connection, request_id))
-    words = _words(asked.words)
+    _check_regions(asked.kind, naming.elsewhere)
+    words = checked_words(asked.words)
     return _take_in(region, credential, receive(asked.kind, by), law, limits, naming, words, now)
 
 
@@ -174,8 +170,8 @@ def move_request(
     act = _ACT_OF[action]
     if act is None:
         raise RequestMoveError("The service itself takes this step.")
-    by = _by(region, credential, act)
-    sealed_words = _words(words, is_needed=action in _NEED_WORDS)
+    by = entitled(region, credential, act)
+    sealed_words = checked_words(words, is_needed=action in _NEED_WORDS)
     return _move(
         region,
         credential.tenant_id,
@@ -223,7 +219,7 @@ def extend_request(
 
     Raises as `move_request`, ExtensionRefusedError.
     """
-    by = _by(region, credential, Act.PREPARE_ERASURE)
+    by = entitled(region, credential, Act.PREPARE_ERASURE)
     return _move(
         region,
         credential.tenant_id,
@@ -234,7 +230,7 @@ def extend_request(
             by, due_at=record.due_at, extended_due_at=record.extended_due_at, now=now
         ),
         details={},
-        words=_words(reasons, is_needed=True),
+        words=checked_words(reasons, is_needed=True),
         now=now,
     )
 
@@ -251,7 +247,7 @@ def _take_in(
 ) -> RequestRecord:
     tenant_id = credential.tenant_id
     log = admin_log(region, tenant_id)
-    sealer = _sealer(region, tenant_id, words, now)
+    sealer = words_sealer(region, tenant_id, words, now)
     record = _record(tenant_id, request, law, limits, now)
     with tenant_scope(region_alias(region), tenant_id) as connection:
         return _write(connection, log, sealer, credential.actor, record, naming, words, now)
@@ -264,7 +260,7 @@ def take_in_all(
 
     Raises as `receive_request`.
     """
-    by = _by(region, credential, Act.PREPARE_ERASURE)
+    by = entitled(region, credential, Act.PREPARE_ERASURE)
     tenant_id = credential.tenant_id
     ready = []
     for each in asked:
@@ -317,7 +313,7 @@ def _write(
 ) -> RequestRecord:
     """Write a request that comes in, and its entry, inside the caller's transaction."""
     admin_record = new_record_id(connection)
-    sealed = _seal(connection, sealer, words, admin_record, now)
+    sealed = seal_words(connection, sealer, words, admin_record, now)
     if sealed:
         record = replace(record, words_object=UUID(str(sealed["object"])))
     insert(
@@ -352,12 +348,12 @@ def _move(
     also: Also = write_nothing,
 ) -> RequestRecord:
     log = admin_log(region, tenant_id)
-    sealer = _sealer(region, tenant_id, words, now)
+    sealer = words_sealer(region, tenant_id, words, now)
     with tenant_scope(region_alias(region), tenant_id) as connection:
         before = request_of(connection, request_id)
         moved = replace(before, request=change(before), step=before.step + 1)
         admin_record = new_record_id(connection)
-        sealed = _seal(connection, sealer, words, admin_record, now)
+        sealed = seal_words(connection, sealer, words, admin_record, now)
         move_on(connection, moved, action=action, actor=actor, admin_record=admin_record)
         also(connection, moved)
         said: dict[str, JsonValue] = {
@@ -382,7 +378,7 @@ def _what(before: RequestRecord, moved: RequestRecord, action: str) -> dict[str,
     }
 
 
-def _by(region: str, credential: Credential, act: Act) -> By:
+def entitled(region: str, credential: Credential, act: Act) -> By:
     """The caller with the act that is needed and no other; raises what refuses them."""
     credential.role_for(act)
     if region not in credential.regions:
@@ -393,7 +389,14 @@ def _by(region: str, credential: Credential, act: Act) -> By:
 def _check_asked(asked: NewRequest, now: datetime) -> None:
     if not 1 <= len(asked.identifiers) <= MAX_IDENTIFIERS:
         raise RequestInvalidError(f"A request has 1 to {MAX_IDENTIFIERS} identifiers.")
+    _check_regions(asked.kind, asked.regions)
     _check_instant(asked, now)
+
+
+def _check_regions(kind: Kind, elsewhere: Collection[str]) -> None:
+    if elsewhere and kind in RESTRICTING:
+        # Nothing carries a restriction out elsewhere: it must not look as if.
+        raise RequestInvalidError("Ask for this in each region by itself; it is done there alone.")
 
 
 def _check_instant(asked: NewRequest, now: datetime) -> None:
@@ -435,48 +438,3 @@ def _tags(region: str, tenant_id: UUID, identifiers: tuple[tuple[str, str], ...]
         )
         for item in sorted(named)
     ]
-
-
-def _words(words: str | None, *, is_needed: bool = False) -> bytes | None:
-    """What is to be sealed; raises RequestInvalidError."""
-    if words is None and not is_needed:
-        return None
-    text = (words or "").strip()
-    if is_needed and not REASON_MIN_LENGTH <= len(text) <= REASON_MAX_LENGTH:
-        raise RequestInvalidError(
-            f"The reasons have {REASON_MIN_LENGTH} to {REASON_MAX_LENGTH} characters."
-        )
-    if not 1 <= len(text) <= MAX_WORDS:
-        raise RequestInvalidError(f"Words are 1 to {MAX_WORDS:,} characters.")
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # The cause is dropped: it would carry the words.
-        raise RequestInvalidError("Words are Unicode text.") from None
-
-
-def _sealer(region: str, tenant_id: UUID, words: bytes | None, now: datetime) -> Sealer | None:
-    if words is None:
-        return None
-    return make_sealer(region=region, tenant_id=tenant_id, subjects=(), at=now)
-
-
-def _seal(
-    connection: psycopg.Connection[Any],
-    sealer: Sealer | None,
-    words: bytes | None,
-    admin_record: UUID,
-    now: datetime,
-) -> dict[str, JsonValue] | None:
-    """Seal words under the tenant's own subject, and write them; what the entry says of them."""
-    if sealer is None or words is None:
-        return None
-    sealed = sealer.seal(
-        subject_id=sealer.tenant_subject,
-        record_id=admin_record.bytes,
-        role=WORDS_ROLE,
-        body=words,
-        digest=hashlib.sha256(words).digest(),
-    )
-    sealer.write(connection, now)
-    return sealed

@@ -153,6 +153,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/privacy/requests/{request_id}/clone": CLONE,
     "/api/v1/privacy/requests/{request_id}/extend": REASONS,
     "/api/v1/privacy/requests/{request_id}/refuse": REASONS,
+    "/api/v1/privacy/requests/{request_id}/lift": REASONS,
     "/api/v1/privacy/requests/{request_id}/approve": {"manifest": "0" * 64},
     "/api/v1/privacy/holds": {
         "scope": {"kind": "case", "cases": ["CASE-1"]},

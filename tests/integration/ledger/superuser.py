@@ -46,6 +46,7 @@ TENANT_TABLES = (
     "privacy_listing_object",
     "privacy_part",
     "privacy_certificate",
+    "privacy_restriction",
     "retention_policy",
     "retention_run",
     "retention_run_item",

@@ -216,7 +216,11 @@ def places(connection):
         for place in {table, *(row[0] for row in held)}:
             values = ", ".join("%s::uuid AS tenant_id" if n == "tenant_id" else n for n in names)
             fits = "" if place == table else f" WHERE tableoid = '{place}'::regclass"
-            yield place, ", ".join(names), f"SELECT {values} FROM {table}{fits} LIMIT 1"
+            source = table + fits
+            if table == "vault_object":
+                # Its ciphertext is read from a view alone; where a row lies, only the table says.
+                source = f"vault_kept WHERE object_id IN (SELECT object_id FROM {table}{fits})"
+            yield place, ", ".join(names), f"SELECT {values} FROM {source} LIMIT 1"
 
 
 @pytest.mark.parametrize("database", ["app", "keys"])

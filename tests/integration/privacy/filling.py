@@ -39,6 +39,11 @@ def fill_requests(connection: Any, tenant_id: UUID) -> None:
         " (%s, %s, 0, 'receive', NULL, 'received', 'user:x', %s, now())",
         (tenant_id, request_id, uuid4()),
     )
+    connection.execute(
+        "INSERT INTO privacy_restriction SELECT %s, %s, subject_id, now() FROM vault_subject"
+        " WHERE tenant_id = %s LIMIT 1",
+        (tenant_id, request_id, tenant_id),
+    )
 
 
 def fill_erasing(connection: Any, tenant_id: UUID) -> None:

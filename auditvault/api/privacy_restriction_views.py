@@ -1,0 +1,52 @@
+"""Restrictions of people over HTTP: lifting what a request restricts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from auditvault.access.demands import Demand, needs
+from auditvault.api.base import REGION
+from auditvault.api.checking import body_of
+from auditvault.api.privacy_forms import ReasonsRequest
+from auditvault.api.privacy_views import PrivacyView
+from auditvault.core.policy.roles import Act
+from auditvault.privacy.requests.restricting import lift_restriction
+
+_MISSING, _CONFLICT = 404, 409
+
+
+class LiftedResponse(serializers.Serializer[Any]):
+    """How many subjects a request restricts no more; none where it was lifted before."""
+
+    lifted = serializers.IntegerField()
+    readable = serializers.IntegerField(help_text="Those of them whom no other request restricts.")
+
+
+class LiftRestrictionView(PrivacyView):
+    """The end of a restriction."""
+
+    demands: ClassVar[Mapping[str, Demand]] = {
+        "POST": needs(Act.APPROVE_ERASURE, who="second_factor", answers=(_MISSING, _CONFLICT))
+    }
+
+    @extend_schema(request=ReasonsRequest, responses=LiftedResponse, parameters=[REGION])
+    def post(self, request: Request, request_id: UUID) -> Response:
+        """`words` are what the person was told before; whoever had a hand in the request cannot lift it."""
+        given = body_of(ReasonsRequest, request)
+        with self.refusals_recorded():
+            lifted = lift_restriction(
+                region=self.region,
+                credential=self.credential,
+                request_id=request_id,
+                notice=given["words"],
+                now=datetime.now(UTC),
+            )
+        return Response({"lifted": len(lifted.subjects), "readable": len(lifted.readable)})
