@@ -94,6 +94,8 @@ class Analyser:
     def __init__(self, *, with_names: bool = True) -> None:
         finders = _finders(with_names=with_names)
         self._engine, self._names = engine(finders)
+        # Asked for by name: for "all" the engine asks every recogniser, and says so in the log, for each text.
+        self._entities = self._engine.get_supported_entities(LANGUAGE)
         self._with_names = with_names
 
     def analyse(self, contents: Sequence[bytes]) -> list[list[Finding]]:
@@ -123,7 +125,7 @@ class Analyser:
             else (self._names.nothing() for _ in texts)
         )
         for text, known in zip(texts, artifacts, strict=True):
-            yield self._engine.analyze(text, LANGUAGE, nlp_artifacts=known)
+            yield self._engine.analyze(text, LANGUAGE, entities=self._entities, nlp_artifacts=known)
 
 
 @cache
