@@ -45,11 +45,11 @@ class Leaf:
     """Whether it is a value in a text, which is looked at as a whole as well."""
 
 
-class _Members(list[tuple[str, Any]]):
+class Members(list[tuple[str, Any]]):
     """The members of an object, with those that come twice."""
 
 
-class _Number(str):
+class Number(str):
     """A number as it was sent."""
 
     __slots__ = ()
@@ -66,48 +66,76 @@ def words(key: str) -> str:
 
 
 def _of_string(text: str, *, path: str, label: str, depth: int) -> Iterator[Leaf]:
-    parsed = _parsed(text, depth)
-    if parsed is not None:
-        below = path + "#" if depth else path
-        yield from _of_value(parsed, path=below, label=label, depth=depth + 1)
+    value = parsed(text, depth)
+    if value is not None:
+        yield from _of_value(value, path=below_string(path, depth), label=label, depth=depth + 1)
         return
     if "=" in text or ":" in text:
         yield from _pairs(text, path)
     yield Leaf(path=path, text=_without_blobs(text), label=label)
 
 
-def _parsed(text: str, depth: int) -> Any:
-    """An object or a list, where the text is one; otherwise nothing."""
+def parsed(text: str, depth: int) -> Any:
+    """An object or a list, where the text is one at this depth; otherwise nothing.
+
+    Objects are `Members`, numbers `Number`. What is deeper than MAX_DEPTH is a text.
+    """
     stripped = text.lstrip()
     if depth >= MAX_DEPTH or stripped[:1] not in ("{", "["):
         return None
     try:
-        return json.loads(
+        value = json.loads(
             text,
-            object_pairs_hook=_Members,
-            parse_int=_Number,
-            parse_float=_Number,
-            parse_constant=_Number,
+            object_pairs_hook=Members,
+            parse_int=Number,
+            parse_float=Number,
+            parse_constant=Number,
         )
     except (ValueError, RecursionError):
         return None
+    return None if _is_deeper(value, MAX_DEPTH - depth) else value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether there are more levels than that; level by level, so that no depth is too much for it."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in ([one for _, one in outer] if isinstance(outer, Members) else outer)
+            if isinstance(inner, list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def below_string(path: str, depth: int) -> str:
+    """Where the pointer of JSON in the string at `path` begins; the content's own begins at nothing."""
+    return path + "#" if depth else path
 
 
 def _of_value(value: Any, *, path: str, label: str, depth: int) -> Iterator[Leaf]:
-    if isinstance(value, _Members):
-        seen: Counter[str] = Counter()
-        for name, member in value:
-            below = f"{path}/{_escaped(name)}" + (f"~3{seen[name]}" if seen[name] else "")
-            seen[name] += 1
+    if isinstance(value, Members):
+        for below, name, member in placed(value, path):
             yield Leaf(path=below, text=_without_blobs(name), is_key=True)
             yield from _of_value(member, path=below, label=words(name), depth=depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _of_value(item, path=f"{path}/{index}", label=label, depth=depth + 1)
-    elif isinstance(value, _Number):
+    elif isinstance(value, Number):
         yield Leaf(path=path, text=str(value), label=label)
     elif isinstance(value, str):
         yield from _of_string(value, path=path, label=label, depth=depth)
+
+
+def placed(members: Members, path: str) -> Iterator[tuple[str, str, Any]]:
+    """Path, name and value of each member of the object at `path`."""
+    seen: Counter[str] = Counter()
+    for name, member in members:
+        yield f"{path}/{_escaped(name)}" + (f"~3{seen[name]}" if seen[name] else ""), name, member
+        seen[name] += 1
 
 
 def _escaped(name: str) -> str:

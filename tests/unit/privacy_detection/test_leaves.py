@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,8 +39,9 @@ def test_members_of_one_name_are_told_apart() -> None:
     assert found == [("/a", "x"), ("/a~31", "y")]
 
 
-def test_a_json_that_is_too_deep_is_read_as_text() -> None:
-    content = b'{"a":' * 5000 + b"1" + b"}" * 5000
+@pytest.mark.parametrize("depth", [65, 500, 900, 5000])
+def test_a_json_that_is_too_deep_is_read_as_text(depth: int) -> None:
+    content = b'{"a":' * depth + b"1" + b"}" * depth
 
     assert [leaf.text for leaf in leaves(content) if not leaf.is_pair] == [content.decode()]
 
@@ -64,3 +66,9 @@ def test_a_keys_words_are_told_apart_however_they_are_joined() -> None:
     keys = ("customerName", "customer_name", "Customer Name", "customer-name")
 
     assert {words(key) for key in keys} == {"customer name"}
+
+
+def test_half_a_character_is_replaced_and_nothing_moves() -> None:
+    found = [(leaf.path, leaf.text) for leaf in leaves(b'{"a\\udc00": "\\ud800 m@x.fr"}')]
+
+    assert found == [("/a\ufffd", "a\ufffd"), ("/a\ufffd", "\ufffd m@x.fr")]
