@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -82,6 +83,7 @@ def _start_cluster() -> None:
     _homes[id(cluster)] = home
     cluster.__enter__()
     _cluster = cluster
+    _forgo_power_loss(cluster)
     subprocess.run(
         [sys.executable, "-m", "django", "migrate_all", "--verbosity", "0"],
         env=cluster.environment("owner"),
@@ -101,6 +103,20 @@ def _start_cluster() -> None:
     from django.test.utils import setup_test_environment
 
     setup_test_environment()
+
+
+def _forgo_power_loss(cluster: Cluster) -> None:
+    """Let this server's writes stay in the machine's cache: each commit is spared a wait for the disk.
+
+    What a process wrote outlives the process, so a server or backend that is killed loses nothing. Only a
+    machine that loses power would, and no test does that here. `synchronous_commit` stays on: without it a
+    commit may be acknowledged before it is written at all. Tests that start servers of their own keep
+    every setting of the product.
+    """
+    with psycopg.connect(cluster.postgres.superuser_dsn, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")
