@@ -28,7 +28,7 @@ up: $(VENV)/.runtime
 
 # Two processes, each with servers of its own: most tests wait for a database. A file's tests stay together.
 test: $(VENV)/.dev browser token
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Settings refuse to start without their variables; these checks connect to nothing.
 STATIC := env AUDITVAULT_SECRET_KEY_FILE=pyproject.toml \

@@ -42,8 +42,27 @@ def _needs_service(item: pytest.Item) -> bool:
     return "/tests/integration/" in path or "/tests/migration/" in path
 
 
+# Files that take minutes, most of them with few tests: begun last, one would keep one process waiting for the other.
+_SLOW = (
+    "/tests/acceptance/",
+    "/access/test_schemathesis.py",
+    "/access/test_roles.py",
+    "/access/test_refusals.py",
+    "/access/test_across_tenants.py",
+    "/cli_backups/",
+    "/evidence_pruning/",
+    "/vault_providers/",
+)
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return any(part in str(item.path) for part in _SLOW)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the servers once, before Django is asked for anything, if a collected test needs them."""
+    """Slow files first; and start the servers once, before Django is asked for anything, if a test needs them."""
+    items.sort(key=lambda item: not _is_slow(item))
     if any(_needs_service(item) for item in items):
         _start_cluster()
 
