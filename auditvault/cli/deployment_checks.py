@@ -162,7 +162,7 @@ def _content_security_policy() -> Iterator[CheckMessage]:
 def _two_people() -> Iterator[CheckMessage]:
     if settings.COMMANDS_WITHOUT_APPROVAL:
         yield checks.Warning(
-            "One person alone can destroy keys and change who signs the log, by commands on this machine.",
+            "One person alone can destroy keys, change who signs a log and prune it, by commands on this machine.",
             hint="Unset AUDITVAULT_COMMANDS_WITHOUT_APPROVAL (docs/adr/0032-operator-approvals.md).",
             id="auditvault.W017",
         )

@@ -5,7 +5,8 @@ Order, and what a crash leaves behind:
 1. Clocks, policy, holds, contents and the signed log are      Crash: nothing.
    looked at.
 2. The prune entry and its record are appended in one          Crash before the commit: nothing. After it: a prune is
-   transaction.                                                pending, and the log is whole.
+   transaction; under a policy that is new to the log an       pending, and the log is whole.
+   approval is used up there, and an entry names it.
 3. The signer, witnesses and the authority anchor the entry;   Crash: as after 2.
    they are only waited for.
 4. Everything is looked at again, and the retention role has   Crash before the commit: as after 2. After it: the
@@ -18,15 +19,18 @@ What goes is decided in step 2 and not again; whether it may still go is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 import psycopg
 from django.conf import settings
 
+from auditvault.access.approvals.commands import use_for_command
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.approvals import Operation, Plan
 from auditvault.core.policy.pruning import (
     PruneContentRemainsError,
     PrunePolicyError,
@@ -43,12 +47,15 @@ from auditvault.evidence.pruning.anchoring import (
     missing_anchors,
 )
 from auditvault.evidence.pruning.planning import Ask, decide, trusted_now
+from auditvault.ledger.admin.services import admin_log, new_record_id, record_in
 from auditvault.ledger.logs import LogNotFoundError
 from auditvault.ledger.pruning import (
+    PruneOrder,
     StoredPruneRecord,
     minimum_index,
     pending_prune,
     projection,
+    prune_records,
     range_at,
     record_prune,
 )
@@ -59,6 +66,7 @@ from auditvault.ledger.scope import (
     usable_connection,
 )
 
+ENTRY_TYPE_TAKEN_UP = "prune.policy_taken_up"
 _REFUSAL = "AV013"
 State = Literal["nothing_due", "would_prune", "pending", "pruned"]
 
@@ -123,17 +131,27 @@ def preview(ask: Ask) -> Outcome:
     return _outcome(ask, "would_prune", order.previous, order.minimum, order.cutoff)
 
 
-def prune(ask: Ask, *, wait: Callable[[], bool]) -> Outcome:
+def plan_of_prune(ask: Ask) -> Plan | None:
+    """What a run would give up under a policy that is new to the log; None where a run takes no approval."""
+    now = trusted_now(ask)
+    with tenant_scope(region_alias(ask.region), ask.log.tenant_id, snapshot=True) as connection:
+        if pending_prune(connection, ask.log) is not None:
+            return None
+        order = decide(connection, ask, now)
+        return _plan(connection, ask, order) if order is not None else None
+
+
+def prune(ask: Ask, *, wait: Callable[[], bool], approval_ids: Sequence[UUID] = ()) -> Outcome:
     """Prune as far as the policy allows, or finish what was begun.
 
-    `wait` is asked while an anchor is missing: it waits and returns whether to look again. Raises what stands in the
-    way.
+    `wait` is asked while an anchor is missing: it waits and returns whether to look again. Of `approval_ids` that of
+    `plan_of_prune` is used up. Raises what stands in the way, and as `use_for_command`.
     """
     now = trusted_now(ask)
     with tenant_scope(region_alias(ask.region), ask.log.tenant_id) as connection:
         pending = pending_prune(connection, ask.log)
     if pending is None:
-        pending = _record(ask, now)
+        pending = _record(ask, now, approval_ids)
     if pending is None:
         return _nothing(ask, now)
     _check_pending(ask, pending)
@@ -153,17 +171,61 @@ def _nothing(ask: Ask, now: datetime) -> Outcome:
     return Outcome(state="nothing_due", previous=minimum, minimum=minimum, cutoff=cutoff)
 
 
-def _record(ask: Ask, now: datetime) -> StoredPruneRecord | None:
+def _record(ask: Ask, now: datetime, approval_ids: Sequence[UUID]) -> StoredPruneRecord | None:
     """Steps 1 and 2."""
     alias = region_alias(ask.region)
     with tenant_scope(alias, ask.log.tenant_id) as connection:
         order = decide(connection, ask, now)
+        plan = _plan(connection, ask, order) if order is not None else None
     if order is None:
         return None
     found = _preview(ask, order.previous, order.minimum)
     check_release(contents=found.contents, holds=order.holds)
+    of_admin = admin_log(ask.region, ask.log.tenant_id)
     with tenant_scope(alias, ask.log.tenant_id) as connection:
-        return record_prune(connection, log=ask.log, order=order)
+        recorded = record_prune(connection, log=ask.log, order=order)
+        if plan is not None:
+            said = use_for_command(connection, plan, approval_ids, now=now)
+            record_in(
+                connection,
+                of_admin,
+                record_id=new_record_id(connection),
+                action=ENTRY_TYPE_TAKEN_UP,
+                details={
+                    "log": ask.log.origin,
+                    "policy": {"id": ask.policy.policy_id, "sha256": ask.policy.sha256},
+                    "minimum": order.minimum,
+                    "plan": plan.digest().hex(),
+                    **said,
+                },
+            )
+        return recorded
+
+
+def _plan(connection: psycopg.Connection[Any], ask: Ask, order: PruneOrder) -> Plan | None:
+    """What is to go; None under the policy of the log's last prune, which somebody has approved then."""
+    before = prune_records(connection, ask.log)
+    if before and _policy_of(before[-1]) == ask.policy.sha256:
+        return None
+    return Plan(
+        operation=Operation.EARLY_PURGE,
+        tenant_id=ask.log.tenant_id,
+        region=ask.region,
+        parameters={
+            "act": "prune",
+            "log": ask.log.origin,
+            "policy": ask.policy.sha256,
+            "previous": order.previous,
+            "minimum": order.minimum,
+        },
+    )
+
+
+def _policy_of(stored: StoredPruneRecord) -> str | None:
+    try:
+        return PruneRecord.from_bytes(stored.header).policy_sha256
+    except PruneRecordError:
+        return None
 
 
 def _missing(ask: Ask, pending: StoredPruneRecord) -> tuple[str, ...]:

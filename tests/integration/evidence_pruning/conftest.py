@@ -7,6 +7,14 @@ import pytest
 from tests.integration.evidence_pruning.old_logs import expire, fill, policy_file
 
 
+@pytest.fixture(autouse=True)
+def _one_person(service, monkeypatch):
+    """Two people are the matter of test_approved.py."""
+    from django.conf import settings
+
+    monkeypatch.setattr(settings, "COMMANDS_WITHOUT_APPROVAL", True)
+
+
 @pytest.fixture
 def log(client, tenant, run_signer, monkeypatch):
     return fill(client, tenant, run_signer, monkeypatch)

@@ -119,9 +119,11 @@ def partitions(cluster: Any, log: Any) -> dict[str, int]:
 
 
 def rows(cluster: Any, tenant: Any, table: str) -> int:
+    """How many there are of the tenant; of entries those that are not of its admin log."""
+    query = f"SELECT count(*) FROM {table} WHERE tenant_id = %s"
+    if table == "ledger_entry":
+        query += " AND log_id NOT IN (SELECT log_id FROM ledger_log WHERE kind = 'admin')"
     with superuser(cluster, DATABASE) as connection:
-        found = connection.execute(
-            f"SELECT count(*) FROM {table} WHERE tenant_id = %s", (tenant.tenant_id,)
-        ).fetchone()
+        found = connection.execute(query, (tenant.tenant_id,)).fetchone()
     assert found is not None
     return int(found[0])

@@ -14,9 +14,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 
+from auditvault.cli.approving import add_approval_arguments, plan_as_json, plan_lines
 from auditvault.core.errors import AuditvaultError
+from auditvault.core.policy.approvals import Plan
 from auditvault.evidence.pruning.planning import Ask, find_log, read_policy
-from auditvault.evidence.pruning.services import Outcome, preview, prune
+from auditvault.evidence.pruning.services import Outcome, plan_of_prune, preview, prune
 from auditvault.evidence.verification import VerificationUnavailableError, read_log_keys
 
 DONE, REFUSED, UNAVAILABLE, PENDING = 0, 1, 2, 3
@@ -57,12 +59,17 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="how long to wait for the signer, witnesses and time stamps (60)",
         )
+        add_approval_arguments(parser)
         add("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Prune, say what became of it, and exit."""
         try:
-            outcome = _run(options)
+            ask = _ask(options)
+            if options["plan"]:
+                self._print_plan(plan_of_prune(ask), options)
+                sys.exit(DONE)
+            outcome = _run(ask, options)
         except AuditvaultError as error:
             code = UNAVAILABLE if error.code in _INPUT_CODES else REFUSED
             self._fail(options, code, error.code, error.message)
@@ -74,6 +81,10 @@ class Command(BaseCommand):
             self.stdout.write(write(outcome, options["log"]))
             sys.exit(PENDING if outcome.state == "pending" else DONE)
 
+    def _print_plan(self, plan: Plan | None, options: dict[str, Any]) -> None:
+        lines = plan_lines([plan] if plan is not None else [])
+        self.stdout.write(json.dumps(plan_as_json(plan)) if options["json"] else "\n".join(lines))
+
     def _fail(self, options: dict[str, Any], status: int, code: str, message: str) -> None:
         if options["json"]:
             self.stdout.write(json.dumps({"error": code, "message": message}))
@@ -82,16 +93,22 @@ class Command(BaseCommand):
         sys.exit(status)
 
 
-def _run(options: dict[str, Any]) -> Outcome:
+def _ask(options: dict[str, Any]) -> Ask:
     if options["policy"] is None:
         raise VerificationUnavailableError(_NO_POLICY)
-    ask = Ask(
+    return Ask(
         region=options["region"],
         log=find_log(options["region"], options["log"]),
         policy=read_policy(options["policy"]),
         keys=read_log_keys(Path(settings.LOG_VKEYS_FILE)),
     )
-    return preview(ask) if options["dry_run"] else prune(ask, wait=_waiting(options["wait"]))
+
+
+def _run(ask: Ask, options: dict[str, Any]) -> Outcome:
+    if options["dry_run"]:
+        return preview(ask)
+    wait = _waiting(options["wait"])
+    return prune(ask, wait=wait, approval_ids=options["approval_ids"])
 
 
 def _waiting(seconds: float) -> Callable[[], bool]:
