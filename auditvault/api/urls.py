@@ -160,6 +160,10 @@ urlpatterns = [
         "api/v1/privacy/requests/<uuid:request_id>/lift",
         privacy_restriction_views.LiftRestrictionView.as_view(),
     ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/rule",
+        privacy_restriction_views.RuleView.as_view(),
+    ),
     path("api/v1/privacy/holds", hold_views.HoldsView.as_view()),
     path("api/v1/privacy/holds/<uuid:hold_id>", hold_views.HoldView.as_view()),
     path("api/v1/privacy/holds/<uuid:hold_id>/reason", hold_views.HoldReasonView.as_view()),

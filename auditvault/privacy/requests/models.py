@@ -115,3 +115,20 @@ class PrivacyRestriction(models.Model):
     class Meta:
         managed = False
         db_table = "privacy_restriction"
+
+
+class PrivacyRuling(models.Model):
+    """What was decided about an objection; written by one function alone."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "request_id")
+    tenant_id = models.UUIDField()
+    request_id = models.UUIDField()
+    ruling = models.TextField()
+    follow_up = models.UUIDField(null=True)
+    ruled_by = models.UUIDField()
+    record_id = models.UUIDField()
+    ruled_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "privacy_ruling"

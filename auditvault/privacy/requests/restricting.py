@@ -81,7 +81,8 @@ def lift_restriction(
         AccessDeniedError, SeparationError, HumanRequiredError, OwnApprovalError: the caller may not.
         RequestNotFoundError: there is no such request.
         RequestInvalidError: the notice does not have 15 to 2000 characters.
-        RequestMoveError: it is of another kind, or was not carried out yet; nothing was written.
+        RequestMoveError: it is of another kind, was not carried out yet, or is an objection that was not overridden;
+            nothing was written.
     """
     by = entitled(region, credential, Act.APPROVE_ERASURE)
     words = checked_words(notice, is_needed=True)
@@ -95,9 +96,14 @@ def lift_restriction(
             raise OwnApprovalError(
                 "Somebody has to lift it who has had no hand in this request so far."
             )
-        row = connection.execute(
-            "SELECT lifted, readable FROM privacy_lift(%s, %s)", (request_id, by.human)
-        ).fetchone()
+        try:
+            row = connection.execute(
+                "SELECT lifted, readable FROM privacy_lift(%s, %s)", (request_id, by.human)
+            ).fetchone()
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise RequestMoveError(
+                "The restriction of an objection is lifted once that was overridden."
+            ) from error
         subjects, readable = row or ([], [])
         if subjects:
             admin_record = new_record_id(connection)

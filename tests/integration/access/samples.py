@@ -41,6 +41,7 @@ REFERENCES: dict[str, tuple[str, Any]] = {
     "basis_id": ("basis_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "export_id": ("export_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "request_id": ("request_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
+    "follow_up": ("request_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "hold_id": ("hold_id", "01a20b04-4699-7f93-8be8-716ef9b10dee"),
     "custodian": ("lawyer", "5b2a4b3a-9a3f-4d0e-8f43-1d3a7f5c9f11"),
 }
@@ -108,7 +109,7 @@ WORDS = frozenset(
         "verdict",
         # Of a request about a person's data: the law's limits, days that count, what somebody says; a digest.
         "regime", "custom", "version", "legal_order", "citation", "answer", "extended", "acknowledge_business_days",
-        "rolls_over", "received_at", "calendar", "country", "subdivision", "zone", "words", "manifest",
+        "rolls_over", "received_at", "calendar", "country", "subdivision", "zone", "words", "manifest", "ruling",
         "identifiers", "confirmed_subjects",
         # Of a legal hold: the day on which somebody looks at it again.
         "review_on",
@@ -154,6 +155,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/privacy/requests/{request_id}/extend": REASONS,
     "/api/v1/privacy/requests/{request_id}/refuse": REASONS,
     "/api/v1/privacy/requests/{request_id}/lift": REASONS,
+    "/api/v1/privacy/requests/{request_id}/rule": REASONS | {"ruling": "upheld"},
     "/api/v1/privacy/requests/{request_id}/approve": {"manifest": "0" * 64},
     "/api/v1/privacy/holds": {
         "scope": {"kind": "case", "cases": ["CASE-1"]},

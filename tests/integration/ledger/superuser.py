@@ -47,6 +47,7 @@ TENANT_TABLES = (
     "privacy_part",
     "privacy_certificate",
     "privacy_restriction",
+    "privacy_ruling",
     "retention_policy",
     "retention_run",
     "retention_run_item",

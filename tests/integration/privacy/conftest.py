@@ -8,6 +8,7 @@ from tests.integration.ledger.conftest import connect  # noqa: F401  # connectio
 from tests.integration.privacy.holding import Lawyers
 from tests.integration.privacy.requesting import Desk
 from tests.integration.vault.conftest import anna, cut_off  # noqa: F401
+from tests.staff import make_person
 
 
 @pytest.fixture
@@ -18,3 +19,9 @@ def lawyers(service, tenant):
 @pytest.fixture
 def desk(service, tenant):
     return Desk(tenant)
+
+
+@pytest.fixture
+def second(tenant):
+    """An officer with no hand in any request."""
+    return make_person(tenant, "privacy_officer")

@@ -44,6 +44,10 @@ def fill_requests(connection: Any, tenant_id: UUID) -> None:
         " WHERE tenant_id = %s LIMIT 1",
         (tenant_id, request_id, tenant_id),
     )
+    connection.execute(
+        "INSERT INTO privacy_ruling VALUES (%s, %s, 'upheld', NULL, %s, %s, now())",
+        (tenant_id, request_id, uuid4(), uuid4()),
+    )
 
 
 def fill_erasing(connection: Any, tenant_id: UUID) -> None:

@@ -23,7 +23,6 @@ from tests.integration.privacy.requesting import MANIFEST
 from tests.integration.vault.erasing import NOTHING, erase, left, state_of
 from tests.integration.vault.looking import resolve, revealed
 from tests.integration.vault.people import people
-from tests.staff import make_person
 
 NOTICE = "We told you on 3 March that the restriction ends, Erika Mustermann."
 ANNA = (("user", "anna"),)
@@ -96,12 +95,6 @@ def at_once(*acts):
 
     with ThreadPoolExecutor(len(acts)) as pool:
         return [done.result(60) for done in [pool.submit(together, act) for act in acts]]
-
-
-@pytest.fixture
-def second(tenant):
-    """An officer with no hand in any request."""
-    return make_person(tenant, "privacy_officer")
 
 
 # Restricting
@@ -481,7 +474,7 @@ def test_a_lifting_that_does_not_commit_lifts_nothing(
 
 
 def test_another_request_keeps_the_person_restricted(client, tenant, cluster, desk, anna, second):
-    one, other = carried_out(tenant, desk), carried_out(tenant, desk, Kind.OBJECTION)
+    one, other = carried_out(tenant, desk), carried_out(tenant, desk)
 
     first = lift_in(second, one)
 
