@@ -406,10 +406,12 @@ def test_a_run_rests_while_it_is_paused_and_both_are_recorded(runs, due):
 
 
 def test_the_schedule_runs_each_tenant_once_a_day(runs, due):
-    from auditvault.privacy.retention.running import run_region
+    from auditvault.privacy.tasks import run_retention
+    from settings.celery import app
 
+    assert app.conf.beat_schedule["retention-eu"]["task"] == run_retention.name
     for _ in range(2):
-        run_region("eu", lambda: datetime.now(UTC))
+        run_retention("eu")
     assert runs.contents() == []
     assert [each["outcome"] for each in runs.entries("retention.ran")] == ["done"]
 
