@@ -171,6 +171,8 @@ def test_requests_for_what_is_there_are_answered_as_it_says(described, world):
         "POST /api/v1/privacy/requests/{request_id}/close",
         "POST /api/v1/privacy/requests/{request_id}/approve",
         "POST /api/v1/privacy/requests/{request_id}/refuse",
+        "POST /api/v1/privacy/requests/{request_id}/lift",
+        "POST /api/v1/privacy/requests/{request_id}/rule",
         "POST /api/v1/privacy/requests/{request_id}/extend",
         "POST /api/v1/privacy/requests/{request_id}/words",
         "POST /api/v1/privacy/requests",
