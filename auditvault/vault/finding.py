@@ -18,7 +18,7 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.ledger.scope import keys_alias, region_alias, tenant_scope
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
 from auditvault.vault.merging import group_of
-from auditvault.vault.opening import objects_by_id, open_stored
+from auditvault.vault.opening import examine_stored, objects_by_id
 from auditvault.vault.subjects import subject_named
 
 BATCH = 5000
@@ -169,7 +169,7 @@ def _opened(
     opened = 0
     for stored in objects_by_id(connection, sorted(object_ids)[:MOST_OPENED]).values():
         try:
-            open_stored(permit=permit, tenant_id=tenant_id, stored=stored)
+            examine_stored(permit=permit, tenant_id=tenant_id, stored=stored)
         except AuditvaultError:
             continue
         opened += 1

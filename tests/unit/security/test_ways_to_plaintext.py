@@ -16,14 +16,30 @@ MAY_USE = {
     # Shown to people, once the look is recorded.
     "open_stored": {
         "access.disclosure",
+        "access.sealed_words",
+        # Looked through by a worker, once that is recorded: what it finds is sealed again.
+        "privacy.detection.scanning",
         # Sealed anew under another key: what comes out goes into an envelope again.
         "vault.resealing",
     },
     "stream_stored": {"vault.resealing_large"},
     # Opened to its end and forgotten: the caller gets a hash.
-    "examine_stored": {"vault.sealing", "evidence.vault_check", "evidence.payloads"},
+    "examine_stored": {
+        "vault.sealing",
+        "evidence.vault_check",
+        "evidence.payloads",
+        # What should not be there after an erasure is tried.
+        "vault.finding",
+    },
     # Keys in clear stay in the vault.
-    "key_to_open": {"vault.opening", "vault.resealing", "vault.resealing_large", "vault.rotation"},
+    "key_to_open": {
+        "vault.opening",
+        "vault.resealing",
+        "vault.resealing_large",
+        "vault.rotation",
+        # Findings are sealed under the key of the content that they are about.
+        "vault.scans",
+    },
     "open_object": {"vault.opening"},
     "open_framed_object": {"vault.opening"},
 }
