@@ -58,7 +58,9 @@ def post(
             found = response.headers.get_content_type()
             answer = Answer(status=response.status, content_type=found, body=content)
     except (OSError, http.client.HTTPException) as error:
-        why = "not in time" if expired.is_set() else type(error).__name__
+        # The socket's own timeout may be a moment ahead of the timer.
+        is_late = expired.is_set() or isinstance(error, TimeoutError)
+        why = "not in time" if is_late else type(error).__name__
         raise ExchangeError(f"There is no answer: {why}.") from error
     if expired.is_set():
         # Without a length, an answer that was cut short looks like a whole one.
