@@ -16,12 +16,13 @@ from uuid import UUID
 import psycopg
 
 from auditvault.core.crypto.envelope import ObjectContext, SealedContent, seal
-from auditvault.core.crypto.keywrap import SECRET_SIZE, wrap_context
+from auditvault.core.crypto.keywrap import SECRET_SIZE
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.admin.services import record_operation
 from auditvault.ledger.scope import region_alias, retention_connection, tenant_scope
 from auditvault.vault.erasures.pending import refuse_while_restore_pending
+from auditvault.vault.keyring.contexts import object_cek_context
 from auditvault.vault.keyring.services import keyring
 from auditvault.vault.opening import (
     ContentGoneError,
@@ -122,14 +123,5 @@ def _next_version(
         version=version,
         data_class=stored.data_class,
     )
-    bound = wrap_context(
-        purpose="object-cek",
-        region=region,
-        tenant_id=tenant_id,
-        subject_id=stored.subject_id,
-        key_or_object_id=stored.object_id,
-        version=version,
-        data_class=stored.data_class,
-        wrapping_key_id=dek.key_id,
-    )
+    bound = object_cek_context(context, dek)
     return dek.wrap(cek, bound), seal(cek=cek, context=context, plaintext=plaintext)

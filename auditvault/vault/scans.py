@@ -23,9 +23,10 @@ from auditvault.core.crypto.envelope import (
     open_,
     seal,
 )
-from auditvault.core.crypto.keywrap import CryptoContextError, WrapError, wrap_context
+from auditvault.core.crypto.keywrap import CryptoContextError, WrapError
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.vault.erasures.pending import Permit
+from auditvault.vault.keyring.contexts import object_cek_context
 from auditvault.vault.keyring.hierarchy import KeyDamagedError, KeyDestroyedError
 from auditvault.vault.keyring.services import keyring
 from auditvault.vault.opening import ContentDamagedError, ContentGoneError, StoredObject
@@ -157,30 +158,24 @@ def scan_states(
     return {object_id: found.get(object_id, NOT_SCANNED) for object_id in object_ids}
 
 
-def _context(region: str, tenant_id: UUID, stored: StoredObject) -> ObjectContext:
+def _context(
+    region: str, tenant_id: UUID, stored: StoredObject, data_class: str = _DATA_CLASS
+) -> ObjectContext:
     return ObjectContext(
         region=region,
         tenant_id=tenant_id,
         subject_id=stored.subject_id,
         object_id=stored.object_id,
         version=stored.version,
-        data_class=_DATA_CLASS,
+        data_class=data_class,
     )
 
 
 def _cek(region: str, tenant_id: UUID, stored: StoredObject) -> bytes:
     try:
         dek = keyring(region).key_to_open(tenant_id, stored.key_id)
-        bound = wrap_context(
-            purpose="object-cek",
-            region=region,
-            tenant_id=tenant_id,
-            subject_id=stored.subject_id,
-            key_or_object_id=stored.object_id,
-            version=stored.version,
-            data_class=stored.data_class,
-            wrapping_key_id=dek.key_id,
-        )
+        of = _context(region, tenant_id, stored, stored.data_class)
+        bound = object_cek_context(of, dek)
         return dek.unwrap(stored.wrapped_cek, bound)
     except KeyDestroyedError as error:
         raise ContentGoneError("This content can no longer be opened.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
+from auditvault.core.crypto.envelope import ObjectContext
 from auditvault.core.crypto.keywrap import WrapKey, wrap_context
 
 
@@ -63,4 +64,18 @@ def subject_dek_context(
         version=name.version,
         data_class=name.data_class,
         wrapping_key_id=tenant_key.key_id,
+    )
+
+
+def object_cek_context(of: ObjectContext, subject_key: WrapKey) -> bytes:
+    """Of an object's CEK under its subject's DEK."""
+    return wrap_context(
+        purpose="object-cek",
+        region=of.region,
+        tenant_id=of.tenant_id,
+        subject_id=of.subject_id,
+        key_or_object_id=of.object_id,
+        version=of.version,
+        data_class=of.data_class,
+        wrapping_key_id=subject_key.key_id,
     )
