@@ -35,6 +35,12 @@ class ApprovalRequest(StrictSerializer):
     case = serializers.CharField(max_length=_CASE)
 
 
+class ReasonResponse(serializers.Serializer[Any]):
+    """What somebody wrote. It may name anybody."""
+
+    reason = serializers.CharField()
+
+
 class PageQuery(StrictSerializer):
     """Which page."""
 

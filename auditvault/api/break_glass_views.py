@@ -17,7 +17,7 @@ from auditvault.access.break_glass import services
 from auditvault.access.break_glass.store import BreakGlassRecord
 from auditvault.access.demands import Demand, needs
 from auditvault.access.sealed_words import WordsNotFoundError
-from auditvault.api.access_forms import NoBody, PageQuery
+from auditvault.api.access_forms import NoBody, PageQuery, ReasonResponse
 from auditvault.api.approval_views import StaffView
 from auditvault.api.base import PLACE, REGION
 from auditvault.api.checking import query_of
@@ -58,12 +58,6 @@ class BreakGlassResponse(serializers.Serializer[Any]):
     reviewed_at = serializers.DateTimeField(allow_null=True)
     review_case = serializers.CharField(allow_null=True)
     looks = serializers.IntegerField()
-
-
-class ReasonResponse(serializers.Serializer[Any]):
-    """What somebody wrote. It may name anybody."""
-
-    reason = serializers.CharField()
 
 
 class BreakGlassListResponse(serializers.Serializer[Any]):

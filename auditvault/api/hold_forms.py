@@ -143,12 +143,6 @@ class HoldsResponse(serializers.Serializer[Any]):
     next_cursor = serializers.CharField(allow_null=True)
 
 
-class HoldReasonResponse(serializers.Serializer[Any]):
-    """What somebody wrote. It may name anybody."""
-
-    reason = serializers.CharField()
-
-
 def _json_value(value: Any) -> Any:
     """A checked value as a scope's parameters have it."""
     if isinstance(value, datetime):

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from auditvault.access.demands import Demand, needs
 from auditvault.access.sealed_words import WordsNotFoundError
 from auditvault.api import hold_forms as forms
-from auditvault.api.access_forms import NoBody
+from auditvault.api.access_forms import NoBody, ReasonResponse
 from auditvault.api.approval_views import StaffView
 from auditvault.api.base import REGION
 from auditvault.api.checking import body_of, query_of
@@ -113,7 +113,7 @@ class HoldReasonView(_HoldView):
         "POST": needs(Act.PLACE_HOLD, who="second_factor", answers=(_MISSING,))
     }
 
-    @extend_schema(request=NoBody, responses=forms.HoldReasonResponse, parameters=[REGION])
+    @extend_schema(request=NoBody, responses=ReasonResponse, parameters=[REGION])
     def post(self, request: Request, hold_id: UUID) -> Response:
         """In the words of who placed it; recorded before it is shown."""
         NoBody(data=request.data).is_valid(raise_exception=True)

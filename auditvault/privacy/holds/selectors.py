@@ -73,22 +73,22 @@ def holds_page(
 
 def reference_of(connection: psycopg.Connection[Any], hold_id: UUID) -> str:
     """The reference of a hold's matter; raises HoldNotFoundError."""
-    row = connection.execute(
-        "SELECT reference FROM legal_hold WHERE hold_id = %s", (hold_id,)
-    ).fetchone()
-    if row is None:
-        raise HoldNotFoundError("There is no such hold of this tenant in this region.")
-    return str(row[0])
+    return str(_column(connection, hold_id, "reference"))
 
 
 def reason_object(connection: psycopg.Connection[Any], hold_id: UUID) -> UUID:
     """Where the reason of a hold is sealed; raises HoldNotFoundError."""
+    return UUID(str(_column(connection, hold_id, "reason_object")))
+
+
+def _column(connection: psycopg.Connection[Any], hold_id: UUID, name: str) -> Any:
     row = connection.execute(
-        "SELECT reason_object FROM legal_hold WHERE hold_id = %s", (hold_id,)
+        f"SELECT {name} FROM legal_hold WHERE hold_id = %s",  # noqa: S608  # our own words only
+        (hold_id,),
     ).fetchone()
     if row is None:
         raise HoldNotFoundError("There is no such hold of this tenant in this region.")
-    return UUID(str(row[0]))
+    return row[0]
 
 
 def _hold(region: str, row: tuple[Any, ...]) -> Hold:
