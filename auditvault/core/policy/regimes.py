@@ -131,12 +131,15 @@ class Clocks:
 
     def alerts_at(self, *, is_extended: bool) -> list[tuple[int, datetime]]:
         """(50, 80, 100 hundredths, when somebody is to be told), by elapsed time."""
-        whole = self.due_at(is_extended=is_extended) - self.received_at
-        micros = whole // timedelta(microseconds=1)
-        return [
-            (part, self.received_at + timedelta(microseconds=micros * part // 100))
-            for part in ALERTS_AT
-        ]
+        return alerts_between(self.received_at, self.due_at(is_extended=is_extended))
+
+
+def alerts_between(received_at: datetime, due_at: datetime) -> list[tuple[int, datetime]]:
+    """(50, 80, 100 hundredths, when they are over) of the time from one instant to the other, both aware."""
+    micros = (due_at - received_at) // timedelta(microseconds=1)
+    return [
+        (part, received_at + timedelta(microseconds=micros * part // 100)) for part in ALERTS_AT
+    ]
 
 
 def clocks(

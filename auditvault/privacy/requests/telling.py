@@ -7,7 +7,7 @@ several parts have passed since the last look, the latest is told and the others
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import psycopg
@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from auditvault.access.alerts.services import raise_within
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.alerts import AlertKind
-from auditvault.core.policy.regimes import ALERTS_AT
+from auditvault.core.policy.regimes import alerts_between
 from auditvault.ledger.scope import region_alias, retention_connection, tenant_scope
 from auditvault.ledger.services import format_instant
 from auditvault.privacy.requests.store import request_of
@@ -41,13 +41,7 @@ def tell_due(region: str, now: datetime) -> int:
 
 def _passed(received_at: datetime, due_at: datetime, now: datetime) -> int:
     """The latest part of the time that has passed, in hundredths; 0 before the first."""
-    micros = (due_at - received_at) // timedelta(microseconds=1)
-    passed = [
-        part
-        for part in ALERTS_AT
-        if now >= received_at + timedelta(microseconds=micros * part // 100)
-    ]
-    return max(passed, default=0)
+    return max((part for part, at in alerts_between(received_at, due_at) if now >= at), default=0)
 
 
 def _tell(region: str, tenant_id: UUID, request_id: UUID, due_at: datetime, part: int) -> bool:
