@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from auditvault.core.policy.manifest import RegionFound
 from auditvault.privacy.erasing.discovery import RegionDiscovery
 from auditvault.privacy.erasing.reading import ManifestShown, PartShown
 from auditvault.privacy.erasing.store import PartState
+from auditvault.vault.finding import Found
 
 _PART_STATES = ["waiting", "unknown", *(state.value for state in PartState)]
 MOST_SHOWN = 1000
@@ -79,16 +81,8 @@ def discovery_body(found: list[RegionDiscovery]) -> dict[str, Any]:
     """What discovery found, as it is answered."""
     return {
         "regions": [
-            {
-                "region": each.region,
-                **_subjects(each.found.subject_ids),
-                "objects": each.found.objects,
-                "records": each.found.records,
-                "names": each.found.names,
-                "keys": each.found.keys,
-                "holds": list(map(str, each.hold_ids)),
-                "neighbours": list(map(str, each.neighbours)),
-            }
+            _found(each.region, each.found, each.hold_ids)
+            | {"neighbours": list(map(str, each.neighbours))}
             for each in found
         ]
     }
@@ -98,27 +92,21 @@ def manifest_response(shown: ManifestShown) -> dict[str, Any]:
     """A manifest with its progress, as it is answered."""
     return {
         "manifest": shown.digest.hex(),
-        "regions": [_found(part) for part in shown.manifest.regions],
+        "regions": [_found(part.region, part, part.hold_ids) for part in shown.manifest.regions],
         "parts": [_part(each) for each in shown.parts],
     }
 
 
-def _found(part: RegionFound) -> dict[str, Any]:
+def _found(region: str, found: Found | RegionFound, hold_ids: Iterable[UUID]) -> dict[str, Any]:
     return {
-        "region": part.region,
-        **_subjects(part.subject_ids),
-        "objects": part.objects,
-        "records": part.records,
-        "names": part.names,
-        "keys": part.keys,
-        "holds": list(map(str, part.hold_ids)),
-    }
-
-
-def _subjects(subject_ids: tuple[UUID, ...]) -> dict[str, Any]:
-    return {
-        "subjects": list(map(str, subject_ids[:MOST_SHOWN])),
-        "subject_count": len(subject_ids),
+        "region": region,
+        "subjects": list(map(str, found.subject_ids[:MOST_SHOWN])),
+        "subject_count": len(found.subject_ids),
+        "objects": found.objects,
+        "records": found.records,
+        "names": found.names,
+        "keys": found.keys,
+        "holds": list(map(str, hold_ids)),
     }
 
 

@@ -74,16 +74,24 @@ def discover(
     found = []
     for each, tags in naming.items():
         with tenant_scope(region_alias(each), credential.tenant_id, snapshot=True) as connection:
-            people = people_named(connection, credential.tenant_id, named(tags))
+            there, hold_ids = look_for(connection, each, credential.tenant_id, tags)
             found.append(
                 RegionDiscovery(
                     region=each,
-                    found=count_found(connection, each, credential.tenant_id, people),
-                    hold_ids=holds_over(connection, people),
-                    neighbours=_neighbours(connection, people),
+                    found=there,
+                    hold_ids=hold_ids,
+                    neighbours=_neighbours(connection, list(there.subject_ids)),
                 )
             )
     return found
+
+
+def look_for(
+    connection: psycopg.Connection[Any], region: str, tenant_id: UUID, tags: list[Tag]
+) -> tuple[Found, list[UUID]]:
+    """Whom the tags lead to in one region and what there is of them, and the holds over it; in the caller's scope."""
+    people = people_named(connection, tenant_id, named(tags))
+    return count_found(connection, region, tenant_id, people), holds_over(connection, people)
 
 
 def request_and_names(

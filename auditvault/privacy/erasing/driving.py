@@ -19,27 +19,25 @@ from uuid import UUID
 
 import psycopg
 
-from auditvault.core.errors import AuditvaultError
 from auditvault.core.ids import uuid7
 from auditvault.core.policy.erasure import Action, Kind, ManifestDriftedError, State
-from auditvault.core.policy.manifest import Manifest, manifest_digest
+from auditvault.core.policy.manifest import Manifest
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.ledger.scope import region_alias, retention_connection, tenant_scope
 from auditvault.ledger.services import format_instant
 from auditvault.privacy.erasing.certifying import sign_certificate
 from auditvault.privacy.erasing.discovery import named, request_and_names
-from auditvault.privacy.erasing.executing import FAILURES, wait_after
+from auditvault.privacy.erasing.executing import left_to_destroy, wait_after
 from auditvault.privacy.erasing.store import (
     Part,
     PartState,
     forget_listings,
-    holds_over,
     insert_certificate,
-    manifest_body,
     manifest_of,
     order_part,
     part_of,
 )
+from auditvault.privacy.failures import FAILURES, code_of
 from auditvault.privacy.requests.services import Also, advance_request, write_nothing
 from auditvault.privacy.requests.store import (
     RequestNotFoundError,
@@ -48,7 +46,7 @@ from auditvault.privacy.requests.store import (
     request_of,
 )
 from auditvault.vault.epochs import past_recall_at
-from auditvault.vault.finding import people_named, same_people, standing
+from auditvault.vault.finding import people_named, standing
 
 log = logging.getLogger("auditvault.privacy")
 
@@ -65,8 +63,7 @@ def drive_region(region: str, now: datetime) -> int:
         try:
             steps += drive(region=region, tenant_id=tenant_id, request_id=request_id, now=now)
         except FAILURES as error:
-            code = error.code if isinstance(error, AuditvaultError) else "database_unavailable"
-            log.warning("request %s in %s waits: %s", request_id, region, code)
+            log.warning("request %s in %s waits: %s", request_id, region, code_of(error))
     return steps
 
 
@@ -83,10 +80,8 @@ def drive(*, region: str, tenant_id: UUID, request_id: UUID, now: datetime) -> i
         if record.request.kind is not Kind.ERASURE or step is None:
             return steps
         with tenant_scope(region_alias(region), tenant_id) as connection:
-            digest = record.request.approved_manifest
-            body = manifest_body(connection, request_id, digest)
-            manifest = manifest_of(connection, request_id, digest)
-        if not step(_Underway(region, record, naming, body, manifest, now)):
+            manifest = manifest_of(connection, request_id, record.request.approved_manifest)
+        if not step(_Underway(region, record, naming, manifest, now)):
             return steps
         steps += 1
 
@@ -125,8 +120,8 @@ class _Underway:
     region: str
     record: RequestRecord
     naming: Mapping[str, list[Tag]]
-    body: bytes
     manifest: Manifest
+    """The approved one: its bytes were compared with the digest when they were read."""
     now: datetime
 
     def take(
@@ -198,7 +193,7 @@ def _begin(underway: _Underway) -> bool:
             raise ManifestDriftedError(
                 "Somebody of the manifest is not the person any more. Give it another scope."
             )
-    return underway.take(Action.BEGIN, manifest=manifest_digest(underway.body))
+    return underway.take(Action.BEGIN, manifest=underway.record.request.approved_manifest)
 
 
 def _gone_before(connection: psycopg.Connection[Any], subjects: tuple[UUID, ...]) -> set[UUID]:
@@ -247,12 +242,8 @@ def _resume(underway: _Underway) -> bool:
 
 
 def _is_held(underway: _Underway, region: str) -> bool:
-    tenant_id = underway.record.tenant_id
-    with tenant_scope(region_alias(region), tenant_id) as connection:
-        people = same_people(connection, tenant_id, underway.manifest.part(region).subject_ids)
-        people |= set(people_named(connection, tenant_id, named(underway.naming.get(region, []))))
-        left = standing(connection, sorted(people))
-        return bool(left and holds_over(connection, left))
+    found, tags = underway.manifest.part(region), underway.naming.get(region, [])
+    return bool(left_to_destroy(region, underway.record.tenant_id, found, tags).holds)
 
 
 def _retry(underway: _Underway) -> bool:

@@ -25,7 +25,6 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import psycopg
-from django.db import DatabaseError
 
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.erasure import State
@@ -45,6 +44,7 @@ from auditvault.privacy.erasing.store import (
     note_verified,
     part_of,
 )
+from auditvault.privacy.failures import FAILURES, code_of
 from auditvault.privacy.requests.store import RequestRecord, Tag
 from auditvault.vault.erasures.reading import erasures_for
 from auditvault.vault.finding import look_for_left, people_named, same_people, standing
@@ -57,7 +57,6 @@ ENTRY_TYPE_VERIFIED = "erasure.verified"
 AT_ONCE = 200
 """Subjects in one record of the erasure ledger."""
 LONGEST_WAIT = timedelta(hours=1)
-FAILURES = (AuditvaultError, DatabaseError, psycopg.Error, OSError)
 
 
 class PartNotOrderedError(AuditvaultError):
@@ -137,7 +136,7 @@ def _outcome(region: str, tenant_id: UUID, part: Part, order: _Order, now: datet
     try:
         # One that a crash left half-way is gone through first: its subjects are nobody's to look for any more.
         finish_unfinished(region=region, at=now)
-        left = _left_to_destroy(region, tenant_id, order)
+        left = left_to_destroy(region, tenant_id, order.found, order.tags)
         if left.holds:
             return Outcome(state=PartState.HELD, holds=left.holds)
         for subjects in _chunks(left.subjects):
@@ -153,23 +152,24 @@ def _outcome(region: str, tenant_id: UUID, part: Part, order: _Order, now: datet
         return Outcome(state=PartState.HELD, holds=sorted(error.references))
     except FAILURES as error:
         log.exception("the part of request %s in %s failed", part.request_id, region)
-        code = error.code if isinstance(error, AuditvaultError) else "database_unavailable"
-        return Outcome(state=PartState.FAILED, code=code, wait=wait_after(part.tries))
+        return Outcome(state=PartState.FAILED, code=code_of(error), wait=wait_after(part.tries))
 
 
 @dataclass(frozen=True, slots=True)
-class _ToDestroy:
+class ToDestroy:
+    """Whom nobody has erased yet, and the holds that cover something of theirs."""
+
     subjects: list[UUID]
     holds: list[UUID]
 
 
-def _left_to_destroy(region: str, tenant_id: UUID, order: _Order) -> _ToDestroy:
+def left_to_destroy(region: str, tenant_id: UUID, found: RegionFound, tags: list[Tag]) -> ToDestroy:
     """Whoever is not erased yet: of the manifest, and whoever the identifiers lead to since it was frozen."""
     with tenant_scope(region_alias(region), tenant_id) as connection:
-        people = same_people(connection, tenant_id, order.found.subject_ids)
-        people |= set(people_named(connection, tenant_id, named(order.tags)))
+        people = same_people(connection, tenant_id, found.subject_ids)
+        people |= set(people_named(connection, tenant_id, named(tags)))
         subjects = standing(connection, sorted(people))
-        return _ToDestroy(subjects, holds_over(connection, subjects) if subjects else [])
+        return ToDestroy(subjects, holds_over(connection, subjects) if subjects else [])
 
 
 def _chunks(subjects: list[UUID]) -> Iterator[list[UUID]]:

@@ -23,11 +23,10 @@ from auditvault.core.policy.erasure import Action, RequestMoveError
 from auditvault.core.policy.manifest import Manifest, RegionFound, manifest_digest
 from auditvault.core.policy.roles import Act
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.privacy.erasing.discovery import check_regions, named, request_and_names
-from auditvault.privacy.erasing.store import holds_over, insert_manifest, list_objects
+from auditvault.privacy.erasing.discovery import check_regions, look_for, request_and_names
+from auditvault.privacy.erasing.store import insert_manifest, list_objects
 from auditvault.privacy.requests.services import move_request
 from auditvault.privacy.requests.store import RequestRecord, Tag
-from auditvault.vault.finding import count_found, people_named
 
 MANY_SUBJECTS = 50
 """More than a person is likely to have: somebody confirms the number."""
@@ -95,25 +94,24 @@ def _listed(
 ) -> RegionFound:
     listing_id = uuid7(now)
     with tenant_scope(region_alias(region), tenant_id) as connection:
-        people = people_named(connection, tenant_id, named(tags))
-        found = count_found(connection, region, tenant_id, people)
+        found, hold_ids = look_for(connection, region, tenant_id, tags)
         objects, digest = list_objects(
             connection,
             listing_id=listing_id,
             request_id=request_id,
             home=home,
-            subjects=people,
+            subjects=found.subject_ids,
         )
         return RegionFound(
             region=region,
             listing_id=listing_id,
-            subject_ids=tuple(people),
+            subject_ids=found.subject_ids,
             objects=objects,
             objects_digest=digest,
             records=found.records,
             names=found.names,
             keys=found.keys,
-            hold_ids=tuple(holds_over(connection, people)),
+            hold_ids=tuple(hold_ids),
         )
 
 

@@ -10,8 +10,8 @@ from uuid import UUID
 from auditvault.access.credentials import Credential
 from auditvault.core.policy.manifest import Manifest
 from auditvault.ledger.scope import region_alias, tenant_scope
-from auditvault.privacy.erasing.executing import FAILURES
 from auditvault.privacy.erasing.store import Part, certificate_of, manifest_of, part_of
+from auditvault.privacy.failures import FAILURES
 from auditvault.privacy.looking import record_look
 from auditvault.privacy.requests.store import request_of
 

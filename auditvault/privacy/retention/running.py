@@ -23,9 +23,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import DatabaseError
 
-from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.retention import PolicyLapsedError
 from auditvault.core.policy.retention_policy import RecordClass, RetentionPolicy
 from auditvault.core.policy.retention_run import RunOutcome, candidates_root, distrust
@@ -33,6 +31,7 @@ from auditvault.core.tlog.canonical import JsonValue, parse_canonical
 from auditvault.ledger.admin.services import admin_log, new_record_id, record_in
 from auditvault.ledger.logs import LogRef
 from auditvault.ledger.scope import region_alias, retention_connection, tenant_scope
+from auditvault.privacy.failures import FAILURES
 from auditvault.privacy.retention import store
 from auditvault.privacy.retention.clocks import read_clocks
 from auditvault.privacy.retention.preview import Cuts, payload_cuts
@@ -51,7 +50,6 @@ BATCH = 500
 """Contents in one transaction."""
 BATCHES_AT_ONCE = 20
 """In one look of the schedule, which comes every ten seconds: at most 1000 contents a second go."""
-FAILURES = (AuditvaultError, DatabaseError, psycopg.Error, OSError)
 _NOTHING = Found(root=candidates_root([]), due=0, shared=0)
 
 
