@@ -16,6 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.dev")
 from django.conf import settings
 
 TICK_SECONDS = 10.0
+SWEEP_SECONDS = 600.0
 # Longer than the longest task: a message is redelivered only when its worker is gone.
 VISIBILITY_TIMEOUT_SECONDS = 4 * 3600
 
@@ -26,18 +27,19 @@ def _beat_schedule(regions: list[str]) -> dict[str, dict[str, Any]]:
     return {
         f"{name}-{region}": {
             "task": task,
-            "schedule": TICK_SECONDS,
+            "schedule": seconds,
             "args": [region],
             "options": {"queue": f"region-{region}", "expires": TICK_SECONDS * 6},
         }
-        for name, task in {
-            "tick": "auditvault.evidence.tasks.run_due_jobs",
-            "alerts": "auditvault.access.alerts.tasks.deliver_alerts",
-            "holds": "auditvault.privacy.tasks.enforce_holds",
-            "requests": "auditvault.privacy.tasks.carry_out_requests",
-            "scan": "auditvault.privacy.tasks.scan_contents",
-            "retention": "auditvault.privacy.tasks.run_retention",
-        }.items()
+        for name, task, seconds in (
+            ("tick", "auditvault.evidence.tasks.run_due_jobs", TICK_SECONDS),
+            ("alerts", "auditvault.access.alerts.tasks.deliver_alerts", TICK_SECONDS),
+            ("holds", "auditvault.privacy.tasks.enforce_holds", TICK_SECONDS),
+            ("requests", "auditvault.privacy.tasks.carry_out_requests", TICK_SECONDS),
+            ("listings", "auditvault.privacy.tasks.sweep_old_listings", SWEEP_SECONDS),
+            ("scan", "auditvault.privacy.tasks.scan_contents", TICK_SECONDS),
+            ("retention", "auditvault.privacy.tasks.run_retention", TICK_SECONDS),
+        )
         for region in regions
     }
 

@@ -539,8 +539,10 @@ def test_a_list_that_was_changed_is_no_verification(client, tenant, cluster, off
 def test_lists_go_with_the_certificate_and_with_a_request_that_is_at_an_end(
     client, tenant, cluster, officers
 ):
-    from auditvault.privacy.erasing.driving import sweep_listings
+    from auditvault.privacy.tasks import sweep_old_listings
+    from settings.celery import app
 
+    assert app.conf.beat_schedule["listings-eu"]["task"] == sweep_old_listings.name
     say(client, tenant, "one")
     certified = officers.approved()
     officers.work(certified)
@@ -557,7 +559,7 @@ def test_lists_go_with_the_certificate_and_with_a_request_that_is_at_an_end(
                 "UPDATE privacy_listing SET made_at = now() - interval '2 hours' WHERE tenant_id = %s",
                 (tenant.tenant_id,),
             )
-        sweep_listings(region)
+        sweep_old_listings(region)
         with superuser(cluster, f"region_{region}") as connection:
             rows = connection.execute(
                 "SELECT request_id FROM privacy_listing WHERE tenant_id = %s", (tenant.tenant_id,)
