@@ -17,10 +17,10 @@ from uuid import UUID
 
 import psycopg
 
+from auditvault.core.crypto.cms import encrypt
 from auditvault.core.ids import instant_of
 from auditvault.core.tlog.canonical import JsonValue, parse_canonical
 from auditvault.evidence.exports.rows import Watermark, render
-from auditvault.evidence.exports.sealing import encrypt
 from auditvault.ledger.admin.services import admin_log, new_record_id, record_in
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.ledger.services import format_instant

@@ -26,13 +26,13 @@ from auditvault.access.approvals.services import use_within
 from auditvault.access.credentials import Credential
 from auditvault.access.events.services import Act as RecordedAct
 from auditvault.access.events.services import record_act
+from auditvault.core.crypto.cms import read_certificate
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.ids import uuid7
 from auditvault.core.policy.access import Act
 from auditvault.core.policy.approvals import ApprovalMissingError, Operation, Plan
 from auditvault.core.tlog.canonical import JsonValue, canonical_bytes
 from auditvault.evidence.exports.rows import Form
-from auditvault.evidence.exports.sealing import read_certificate
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.traces.selectors import Search, matching_records
 

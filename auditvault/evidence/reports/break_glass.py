@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from auditvault.access.break_glass.store import BreakGlassRecord, page
 from auditvault.access.events.selectors import Header
 from auditvault.access.holdings import usernames
+from auditvault.access.own_looks import details_of, objects_of
 from auditvault.core.reports.form import Row
 from auditvault.evidence.reports.sources import (
     MAX_RECORDS,
     Made,
     ReportTooLargeError,
     Sources,
-    details_of,
-    objects_of,
 )
 
 _LOOKS = ("resolve",)

@@ -16,11 +16,12 @@ import orjson
 import psycopg
 
 from auditvault.access.events.selectors import Header
+from auditvault.access.own_looks import details_of, objects_of
 from auditvault.core.reports.catalogue import Filters
 from auditvault.core.reports.form import Row
 from auditvault.core.reports.spread import is_outlier, z_score
 from auditvault.core.tlog.canonical import canonical_bytes
-from auditvault.evidence.reports.sources import Made, Sources, details_of, objects_of
+from auditvault.evidence.reports.sources import Made, Sources
 
 LOOKS = ("resolve",)
 """Actions by which content is seen."""

@@ -71,15 +71,3 @@ Report: TypeAlias = Callable[[Sources], Made]
 def instant(at: datetime | None) -> str | None:
     """RFC 3339 in UTC, to the second."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
-
-
-def details_of(header: Header) -> dict[str, JsonValue]:
-    """A record's details."""
-    found = header.get("details")
-    return dict(found) if isinstance(found, dict) else {}
-
-
-def objects_of(header: Header) -> list[str]:
-    """Ids of the contents that a look was at."""
-    found = details_of(header).get("objects")
-    return [str(each) for each in found] if isinstance(found, list) else []

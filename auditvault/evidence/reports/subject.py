@@ -11,42 +11,21 @@ the access log says stays, about ids that mean nobody. So the report is made bef
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
-from auditvault.access.events.selectors import Header
+from auditvault.access.own_looks import Traces, look, seen_by, traces_of
 from auditvault.core.reports.form import Row
 from auditvault.evidence.reports.sources import (
     MAX_RECORDS,
     Made,
     ReportTooLargeError,
     Sources,
-    details_of,
-    objects_of,
 )
-from auditvault.traces.selectors import traces_of_records
-from auditvault.vault.merging import group_of, names_of_group, objects_of_group, records_of_person
+from auditvault.vault.merging import group_of
 from auditvault.vault.subjects import subject_named
-
-_NAME = "a search by their name"
-_CONTENT = "content"
-_TRACE = "a trace"
-_REPORT = "a report for them"
-_SUBJECT = "who is one person with them"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traces:
-    """Everything in access records that leads to one person."""
-
-    subjects: frozenset[str] = frozenset()
-    objects: frozenset[str] = frozenset()
-    records: frozenset[str] = frozenset()
-    traces: frozenset[str] = frozenset()
-    tags: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
 
 
 def subject_looks(sources: Sources, name: tuple[str, bytes], *, with_staff: bool) -> Made:
@@ -55,16 +34,12 @@ def subject_looks(sources: Sources, name: tuple[str, bytes], *, with_staff: bool
     found = [
         (header, what)
         for header in (sources.access_records(outcome="granted") if person.subjects else ())
-        if (what := _what(header, person))
+        if (what := seen_by(header, person))
     ]
     names = sources.usernames([header for header, _ in found]) if with_staff else {}
     rows: list[Row] = [
         {
-            "recorded_at": header["recorded_at"],
-            "what": what,
-            "purpose_code": header.get("purpose_code"),
-            "role": header.get("actor_role"),
-            "contents": len(person.objects.intersection(objects_of(header))),
+            **look(header, what, person),
             "actor": header["actor"] if with_staff else None,
             "username": names.get(str(header["actor"])),
         }
@@ -78,35 +53,9 @@ def _leads(connection: psycopg.Connection[Any], tenant_id: UUID, kind: str, tag:
     if subject_id is None:
         return Traces()
     group = group_of(connection, tenant_id, subject_id)
-    objects = objects_of_group(connection, group, MAX_RECORDS + 1)
-    records = records_of_person(connection, tenant_id, subject_id, MAX_RECORDS + 1)
-    if max(len(objects), len(records)) > MAX_RECORDS:
+    person = traces_of(connection, tenant_id, group, MAX_RECORDS + 1)
+    if max(len(person.objects), len(person.records)) > MAX_RECORDS:
         raise ReportTooLargeError(
             f"The person has more than {MAX_RECORDS:,} contents or records, which one report cannot follow."
         )
-    return Traces(
-        subjects=frozenset(map(str, group)),
-        objects=frozenset(str(object_id) for object_id, _ in objects),
-        records=frozenset(map(str, records)),
-        traces=frozenset(each.hex() for each in traces_of_records(connection, records)),
-        tags=frozenset(
-            (f"{each}_tag", value.hex()) for each, value in names_of_group(connection, group)
-        ),
-    )
-
-
-def _what(header: Header, person: Traces) -> str | None:
-    """What of the person's somebody saw by this act; None where it was nothing of theirs."""
-    details = details_of(header)
-    within = details.get("filters")
-    members = {**details, **(within if isinstance(within, dict) else {})}
-    said = {name: value for name, value in members.items() if isinstance(value, str)}
-    if person.objects.intersection(objects_of(header)):
-        return _CONTENT
-    if said.get("trace_id") in person.traces:
-        return _TRACE
-    if said.get("subject") in person.subjects:
-        return _SUBJECT
-    if said.items() & person.tags:
-        return _REPORT if header["action"] == "report" else _NAME
-    return None
+    return person

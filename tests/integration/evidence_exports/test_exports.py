@@ -351,14 +351,14 @@ def test_what_is_recorded_after_the_question_is_not_in_it(client, tenant, viewer
     "pem", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]
 )
 def test_what_is_no_certificate_is_refused(client, tenant, viewer, wanted, pem):
-    from auditvault.evidence.exports.sealing import CertificateError
+    from auditvault.core.crypto.cms import CertificateError
 
     with pytest.raises(CertificateError):
         ask(viewer, replace(wanted, certificate=pem))
 
 
 def test_a_key_of_a_kind_that_nobody_knows_is_refused(wanted):
-    from auditvault.evidence.exports.sealing import CertificateError, read_certificate
+    from auditvault.core.crypto.cms import CertificateError, read_certificate
 
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     der = base64.b64decode(wanted.certificate.replace(begin, "").replace(end, ""))
