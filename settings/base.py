@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "auditvault.evidence.reviews",
     "auditvault.privacy.erasing",
     "auditvault.privacy.holds",
+    "auditvault.privacy.packages",
     "auditvault.privacy.requests",
     "auditvault.privacy.retention",
     "auditvault.api",

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any
 
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.parsers import BaseParser, FormParser, JSONParser
 
 from auditvault.ingest.otlp.framing import BodyTooLargeError
 
@@ -34,6 +34,22 @@ class BoundedJSONParser(JSONParser):
             return super().parse(BytesIO(data), media_type, parser_context)
         except RecursionError:
             raise ParseError from None  # its frames hold the body
+
+
+class BoundedFormParser(FormParser):
+    """Members of a page's form, of at most MAX_BODY_BYTES."""
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The members, of a name that comes twice the last; raises BodyTooLargeError."""
+        data: bytes = stream.read(MAX_BODY_BYTES + 1)
+        if len(data) > MAX_BODY_BYTES:
+            raise BodyTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        return super().parse(BytesIO(data), media_type, parser_context).dict()
 
 
 class BoundedCSVParser(BaseParser):

@@ -93,6 +93,8 @@ _STATUS = {
     "manifest_not_found": HTTPStatus.NOT_FOUND,
     "manifest_unconfirmed": HTTPStatus.UNPROCESSABLE_ENTITY,
     "request_certificate_not_found": HTTPStatus.NOT_FOUND,
+    "package_not_found": HTTPStatus.NOT_FOUND,
+    "package_not_ready": HTTPStatus.CONFLICT,
     "extension_refused": HTTPStatus.CONFLICT,
     "regime_unknown": HTTPStatus.BAD_REQUEST,
     "calendar_unknown": HTTPStatus.BAD_REQUEST,

@@ -15,6 +15,7 @@ from auditvault.api import (
     health,
     hold_views,
     otlp,
+    package_views,
     people,
     privacy_execution_views,
     privacy_import_views,
@@ -164,6 +165,15 @@ urlpatterns = [
         "api/v1/privacy/requests/<uuid:request_id>/rule",
         privacy_restriction_views.RuleView.as_view(),
     ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/packages",
+        package_views.PackagesView.as_view(),
+    ),
+    path(
+        "api/v1/privacy/requests/<uuid:request_id>/packages/link",
+        package_views.PackageLinkView.as_view(),
+    ),
+    path("api/v1/privacy/packages/fetch", package_views.PackageFetchView.as_view()),
     path("api/v1/privacy/holds", hold_views.HoldsView.as_view()),
     path("api/v1/privacy/holds/<uuid:hold_id>", hold_views.HoldView.as_view()),
     path("api/v1/privacy/holds/<uuid:hold_id>/reason", hold_views.HoldReasonView.as_view()),

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
 
 from auditvault.privacy.erasing.driving import drive_region, sweep_listings
 from auditvault.privacy.erasing.executing import carry_out_region
+from auditvault.privacy.failures import FAILURES, code_of
 from auditvault.privacy.holds.enforcing import enforce_region
+from auditvault.privacy.packages.driving import drive_region as drive_copies
+from auditvault.privacy.packages.driving import packages_due
 from auditvault.privacy.requests.carrying_out import carry_out_due
 from auditvault.privacy.requests.telling import tell_due
 from auditvault.privacy.retention.running import run_region
+
+if TYPE_CHECKING:
+    from auditvault.privacy.detection.findings import Finding
+
+log = logging.getLogger("auditvault.privacy")
 
 _MOST_ROUNDS = 10
 
@@ -32,6 +43,28 @@ def carry_out_requests(region: str) -> None:
         if not drive_region(region, now) + carry_out_region(region, now):
             break
     carry_out_due(region, datetime.now(UTC))
+    drive_copies(region, datetime.now(UTC))
+    for tenant_id, request_id in packages_due(region):
+        _make_package(region, tenant_id, request_id)
+    drive_copies(region, datetime.now(UTC))
+
+
+def _make_package(region: str, tenant_id: UUID, request_id: UUID) -> None:
+    # Imported here: what renders contents is large, which a worker that makes no copies does without.
+    from auditvault.privacy.packages.making import make
+
+    try:
+        now = datetime.now(UTC)
+        make(region=region, tenant_id=tenant_id, request_id=request_id, now=now, analyse=_analyse)
+    except FAILURES as error:
+        log.warning("the package of %s in %s waits: %s", request_id, region, code_of(error))
+
+
+def _analyse(content: bytes) -> list[Finding]:
+    # Imported here, as in `scan_contents`: only what nobody has looked through yet needs the model.
+    from auditvault.privacy.detection.rounds import the_analyser
+
+    return the_analyser().analyse([content])[0]
 
 
 @shared_task(name="auditvault.privacy.tasks.sweep_old_listings", ignore_result=True)

@@ -45,6 +45,7 @@ class RegionRouter:
             "evidence_reviews",
             "privacy_erasing",
             "privacy_holds",
+            "privacy_packages",
             "privacy_requests",
             "privacy_retention",
         }

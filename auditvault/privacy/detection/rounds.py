@@ -23,7 +23,7 @@ _walked: dict[str, float] = {}
 
 def look(region: str) -> int:
     """Look at what is due in the region; returns how many objects were settled."""
-    analyser = _analyser()
+    analyser = the_analyser()
     settled = scan_region(region, analyser, within=NEW, budget=BUDGET, now=_now)
     if settled or time.monotonic() < _walked.get(region, 0.0):
         return settled
@@ -34,7 +34,7 @@ def look(region: str) -> int:
 
 
 @cache
-def _analyser() -> Analyser:
+def the_analyser() -> Analyser:
     """One for the process: it holds the model."""
     return Analyser()
 

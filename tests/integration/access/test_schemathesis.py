@@ -173,6 +173,10 @@ def test_requests_for_what_is_there_are_answered_as_it_says(described, world):
         "POST /api/v1/privacy/requests/{request_id}/refuse",
         "POST /api/v1/privacy/requests/{request_id}/lift",
         "POST /api/v1/privacy/requests/{request_id}/rule",
+        # A package is ordered once, for what is approved; a link leads to one that is made; a code is random.
+        "POST /api/v1/privacy/requests/{request_id}/packages",
+        "POST /api/v1/privacy/requests/{request_id}/packages/link",
+        "POST /api/v1/privacy/packages/fetch",
         "POST /api/v1/privacy/requests/{request_id}/extend",
         "POST /api/v1/privacy/requests/{request_id}/words",
         "POST /api/v1/privacy/requests",

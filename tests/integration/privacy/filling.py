@@ -66,6 +66,15 @@ def fill_erasing(connection: Any, tenant_id: UUID) -> None:
             " VALUES (%(tenant)s, %(id)s, 'eu', %(digest)s, 'held')"
         ),
         "INSERT INTO privacy_certificate VALUES (%(tenant)s, %(id)s, %(id)s, 'x', now())",
+        "INSERT INTO privacy_package_order VALUES (%(tenant)s, %(id)s, 'x', NULL, %(id)s, now())",
+        (
+            "INSERT INTO privacy_package (tenant_id, request_id, home, manifest, ordered_by)"
+            " VALUES (%(tenant)s, %(id)s, 'eu', %(digest)s, %(id)s)"
+        ),
+        (
+            "INSERT INTO privacy_package_link (tenant_id, link_id, request_id, secret_hash, made_by, expires_at)"
+            " VALUES (%(tenant)s, %(listing)s, %(id)s, %(digest)s, %(id)s, now())"
+        ),
     ):
         connection.execute(statement, values)
     connection.execute("SET session_replication_role = origin")

@@ -19,6 +19,8 @@ MAY_USE = {
         "access.sealed_words",
         # Looked through by a worker, once that is recorded: what it finds is sealed again.
         "privacy.detection.scanning",
+        # For the person whose it is, once that is recorded: it leaves encrypted to them.
+        "privacy.packages.making",
         # Sealed anew under another key: what comes out goes into an envelope again.
         "vault.resealing",
     },

@@ -1,0 +1,1 @@
+"""Copies of a person's data: ordered, made in each region, encrypted to them, and fetched by a link once."""
