@@ -2,7 +2,7 @@
 
 Whole content takes a human who proved themselves by a second factor, a purpose, and a live grant for the purpose's case
 that covers each object which is shown (docs/spec/grants.md), or an open break-glass of theirs for that case, which
-covers all (docs/spec/break-glass.md). Redacted text takes a human with the engineer's role.
+covers all (docs/spec/break-glass.md). Redacted text (docs/spec/renderings.md) takes a human with the engineer's role.
 
 Everything that was asked for is recorded, refusals included; of refusals by the limit the first of a window. If the
 record cannot be written, nothing is opened and the caller learns why; what was not recorded did not happen.
@@ -63,6 +63,7 @@ from auditvault.vault.opening import (
     objects_by_tag,
     open_stored,
 )
+from auditvault.vault.renderings import open_rendering, rendered
 from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import SubjectErasedError, refuse_unless_readable
 
@@ -88,7 +89,7 @@ class ContentNotFoundError(AuditvaultError):
 
 
 class NotScannedError(AuditvaultError):
-    """There is no redacted text under that hash: nothing is there, or what is there was not scanned yet."""
+    """There is something under that hash, and no redacted text of it: it was not scanned yet, or could not be."""
 
     code = "redaction_not_found"
 
@@ -141,6 +142,18 @@ class Revealed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redacted:
+    """One content with what is personal replaced; nothing by which a guess at the original could be proved."""
+
+    object_id: UUID
+    interaction_id: UUID
+    role: str
+    content: bytes
+    detector: str
+    """Version of what found what is replaced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """What a lookup came to, and the id of the access record that was committed before."""
 
@@ -148,6 +161,8 @@ class Resolved:
     contents: list[Revealed]
     has_more: bool
     """Whether there are more than are shown; the newest are."""
+    redacted: Sequence[Redacted] = ()
+    """In place of `contents`, where redacted text was asked for."""
 
 
 def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -> Resolved:
@@ -164,7 +179,7 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
         RestorePendingError: the region was restored; nothing is looked for.
         ContentNotFoundError: nothing there, nothing that is covered, or nothing readable any more; the look is
             recorded all the same.
-        NotScannedError: the redacted text was asked for, and there is none; recorded all the same.
+        NotScannedError: the redacted text was asked for, of something that has none; recorded all the same.
     """
     tag = tag_of(region, credential.tenant_id, look.content_hash)
     target = f"tag:{tag.hex()}"
@@ -172,8 +187,11 @@ def resolve(*, credential: Credential, region: str, look: Look, now: datetime) -
     allowed = _allowed(credential, region, look, target, now)
     allowed, found = _look_for(credential, region, look, target, tag, allowed, now)
     if look.representation == REDACTED:
-        _record(credential, region, look, target, allowed, found, now)
-        raise NotScannedError("There is no redacted text under this hash, or not yet.")
+        record_id = _record(credential, region, look, target, allowed, found, now)
+        redacted = _redacted(region, credential.tenant_id, found)
+        return Resolved(
+            record_id=record_id, contents=[], has_more=found.has_more, redacted=redacted
+        )
     record_id, revealed = reveal(
         region=region,
         tenant_id=credential.tenant_id,
@@ -253,9 +271,9 @@ def _look_for(
     try:
         with tenant_scope(region_alias(region), credential.tenant_id) as connection:
             under = _under(connection, allowed, look.representation, now)
-            if look.representation == REDACTED:
-                return under, _Found()
             refuse_while_restore_pending(connection, region)
+            if look.representation == REDACTED:
+                return under, _find_redacted(connection, credential, tag)
             return under, _find(connection, credential, tag, under, now)
     except (GrantMissingError, BreakGlassMissingError) as error:
         _record_refusal(credential, region, look, target, error, now)
@@ -300,6 +318,8 @@ class _Found:
     has_more: bool = False
     is_outside: bool = False
     """Whether there is something, and nothing of it is covered."""
+    is_unscanned: bool = False
+    """Whether there is something, and no redacted text of it."""
 
 
 def _find(
@@ -312,17 +332,30 @@ def _find(
     """The newest objects under the tag that the caller may see. Every miss is the same statements."""
     seen = _visible(connection, tag, allowed, now)
     is_outside = not seen and is_anything_under(connection, tag)
+    return replace(_within_budget(connection, credential, seen), is_outside=is_outside)
+
+
+def _find_redacted(
+    connection: psycopg.Connection[Any], credential: Credential, tag: bytes
+) -> _Found:
+    """The newest objects under the tag that have a redacted text by the present detector."""
+    everything = objects_by_tag(connection, tag, MAX_OBJECTS + 1)
+    there = rendered(connection, [stored.object_id for stored in everything])
+    seen = [_Seen(stored=one, grant=None) for one in everything if one.object_id in there]
+    is_unscanned = bool(everything) and not seen
+    return replace(_within_budget(connection, credential, seen), is_unscanned=is_unscanned)
+
+
+def _within_budget(
+    connection: psycopg.Connection[Any], credential: Credential, seen: list[_Seen]
+) -> _Found:
     subjects = [one.stored.subject_id for one in seen]
     within = set(subjects)
     if len(within) > 1:
         within = affordable(connection, credential=credential, subjects=subjects)
     # Where the budget is enough for none of them, or for the only one, counting says so.
     shown = [one for one in seen if one.stored.subject_id in within] or seen
-    return _Found(
-        seen=shown[:MAX_OBJECTS],
-        has_more=len(seen) > min(len(shown), MAX_OBJECTS),
-        is_outside=is_outside,
-    )
+    return _Found(seen=shown[:MAX_OBJECTS], has_more=len(seen) > min(len(shown), MAX_OBJECTS))
 
 
 def _visible(
@@ -428,6 +461,35 @@ def _open_all(region: str, tenant_id: UUID, found: Sequence[StoredObject]) -> li
                 continue
         revealed.append(_revealed(region, tenant_id, stored, opened))
     return revealed
+
+
+def _redacted(region: str, tenant_id: UUID, found: _Found) -> list[Redacted]:
+    """The redacted texts, after the look was recorded. No original is opened here, whatever is missing."""
+    shown = []
+    for one in found.seen:
+        with tenant_scope(region_alias(region), tenant_id, snapshot=True) as connection:
+            permit = refuse_while_restore_pending(connection, region)
+            try:
+                refuse_unless_readable(connection, [one.stored.subject_id])
+                opened = open_rendering(permit=permit, tenant_id=tenant_id, stored=one.stored)
+            except (SubjectErasedError, ContentGoneError):
+                continue
+        shown.append(
+            Redacted(
+                object_id=one.stored.object_id,
+                interaction_id=one.stored.record_id,
+                role=one.stored.role,
+                content=opened.content,
+                detector=opened.detector,
+            )
+        )
+    if found.is_unscanned:
+        raise NotScannedError(
+            "What is under this hash was not scanned yet, or could not be. Ask again in a minute."
+        )
+    if not shown:
+        raise ContentNotFoundError("Nothing that you may see is found under this hash.")
+    return shown
 
 
 def _revealed(region: str, tenant_id: UUID, stored: StoredObject, opened: Opened) -> Revealed:

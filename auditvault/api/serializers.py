@@ -128,18 +128,20 @@ class ResolveRequest(StrictSerializer):
 class RevealedResponse(serializers.Serializer[Any]):
     """One content in clear. `opening` opens the commitment in the interaction's header.
 
-    Of a content whose hash alone was kept (`state` is `hash_only`) `encoding` and `content` are null.
+    Of a content whose hash alone was kept (`state` is `hash_only`) `encoding` and `content` are null. Of a redacted
+    text (`state` is `redacted`) `sha256` and `opening` are, `size_bytes` is its own, `detector` says what read it.
     """
 
     object_id = serializers.UUIDField()
     interaction_id = serializers.UUIDField()
     role = serializers.CharField()
-    state = serializers.ChoiceField(["sealed", "hash_only"])
+    state = serializers.ChoiceField(["sealed", "hash_only", "redacted"])
     encoding = serializers.ChoiceField(["utf-8", "base64"], allow_null=True)
     content = serializers.CharField(allow_null=True)
     size_bytes = serializers.IntegerField()
-    sha256 = serializers.CharField()
-    opening = serializers.CharField()
+    sha256 = serializers.CharField(allow_null=True)
+    opening = serializers.CharField(allow_null=True)
+    detector = serializers.CharField(required=False)
 
 
 class ResolveResponse(serializers.Serializer[Any]):

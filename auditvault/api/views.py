@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auditvault.access.demands import anybody, needs
-from auditvault.access.disclosure import Look, Revealed, resolve
+from auditvault.access.disclosure import Look, Redacted, Revealed, resolve
 from auditvault.access.log_reading import list_entries, record_proof_read
 from auditvault.access.reading import find_headers, receipt, tlog_proof, trace_headers
 from auditvault.api import serializers as forms
@@ -114,7 +114,10 @@ class ResolveView(RegionView):
         return Response(
             {
                 "access_record": str(resolved.record_id),
-                "contents": [revealed_body(item) for item in resolved.contents],
+                "contents": [
+                    *map(revealed_body, resolved.contents),
+                    *map(redacted_body, resolved.redacted),
+                ],
                 "more": resolved.has_more,
             }
         )
@@ -335,6 +338,22 @@ def revealed_body(item: Revealed) -> dict[str, Any]:
         "size_bytes": item.size_bytes,
         "sha256": item.sha256.hex(),
         "opening": item.opening.hex(),
+    }
+
+
+def redacted_body(item: Redacted) -> dict[str, Any]:
+    """A redacted text as it is answered: without hash and opening, which would prove guesses at the original."""
+    return {
+        "object_id": str(item.object_id),
+        "interaction_id": str(item.interaction_id),
+        "role": item.role,
+        "state": "redacted",
+        "encoding": "utf-8",
+        "content": item.content.decode(),
+        "size_bytes": len(item.content),
+        "sha256": None,
+        "opening": None,
+        "detector": item.detector,
     }
 
 

@@ -152,3 +152,47 @@ class Scan(models.Model):
     class Meta:
         managed = False
         db_table = "vault_scan"
+
+
+class Rendering(models.Model):
+    """A content with what is personal replaced, sealed."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "object_id")
+    tenant_id = models.UUIDField()
+    object_id = models.UUIDField()
+    version = models.IntegerField()
+    detector = models.TextField()
+    envelope = models.BinaryField()
+    made_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_rendering"
+
+
+class Placeholder(models.Model):
+    """Which number a replaced value of an object has among what is its subject's."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "object_id", "entity", "tag")
+    tenant_id = models.UUIDField()
+    object_id = models.UUIDField()
+    entity = models.TextField()
+    tag = models.BinaryField()
+    subject_id = models.UUIDField()
+    number = models.IntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_placeholder"
+
+
+class PresentDetector(models.Model):
+    """With which detector the tenant's workers look."""
+
+    tenant_id = models.UUIDField(primary_key=True)
+    detector = models.TextField()
+    since_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_detector"

@@ -89,13 +89,15 @@ def settle_scan(
     version: int = 0,
     code: str | None = None,
     envelope: bytes | None = None,
+    rendering: bytes | None = None,
 ) -> bool:
-    """Put down what came of a claimed look: findings, or a code; with neither it was not looked at after all.
+    """Put down what came of a claimed look: findings with the rendering by them, or a code; with neither it was none.
 
     Returns whether the claim still held; otherwise nothing is changed.
     """
     row = connection.execute(
-        "SELECT vault_settle_scan(%s, %s, %s, %s, %s)", (claim, object_id, version, code, envelope)
+        "SELECT vault_settle_scan(%s, %s, %s, %s, %s, %s)",
+        (claim, object_id, version, code, envelope, rendering),
     ).fetchone()
     return row is not None and bool(row[0])
 
@@ -115,8 +117,8 @@ def seal_findings(
     body = canonical_bytes({"v": FORM, "detector": detector, "findings": list(findings)})
     body += b" " * (-len(body) % _BLOCK)
     return seal(
-        cek=_cek(region, tenant_id, stored),
-        context=_context(region, tenant_id, stored),
+        cek=cek_of(region, tenant_id, stored),
+        context=context_of(region, tenant_id, stored),
         plaintext=SealedContent(os.urandom(_OPENING_SIZE), body).pack(),
     )
 
@@ -133,8 +135,8 @@ def findings_of(*, permit: Permit, tenant_id: UUID, stored: StoredObject) -> Fin
     ).fetchone()
     if row is None:
         return None
-    cek = _cek(permit.region, tenant_id, stored)
-    context = _context(permit.region, tenant_id, stored)
+    cek = cek_of(permit.region, tenant_id, stored)
+    context = context_of(permit.region, tenant_id, stored)
     try:
         plaintext = open_(cek=cek, context=context, envelope=bytes(row[0]))
         said = json.loads(SealedContent.unpack(plaintext).content)
@@ -158,9 +160,10 @@ def scan_states(
     return {object_id: found.get(object_id, NOT_SCANNED) for object_id in object_ids}
 
 
-def _context(
+def context_of(
     region: str, tenant_id: UUID, stored: StoredObject, data_class: str = _DATA_CLASS
 ) -> ObjectContext:
+    """What binds an envelope to its object, beside the content's own."""
     return ObjectContext(
         region=region,
         tenant_id=tenant_id,
@@ -171,10 +174,11 @@ def _context(
     )
 
 
-def _cek(region: str, tenant_id: UUID, stored: StoredObject) -> bytes:
+def cek_of(region: str, tenant_id: UUID, stored: StoredObject) -> bytes:
+    """The object's own key, for what goes with it. Raises ContentGoneError, ContentDamagedError."""
     try:
         dek = keyring(region).key_to_open(tenant_id, stored.key_id)
-        of = _context(region, tenant_id, stored, stored.data_class)
+        of = context_of(region, tenant_id, stored, stored.data_class)
         bound = object_cek_context(of, dek)
         return dek.unwrap(stored.wrapped_cek, bound)
     except KeyDestroyedError as error:

@@ -32,6 +32,7 @@ from auditvault.privacy.detection.names import (
 )
 from auditvault.privacy.detection.national_ids import find_national_ids
 from auditvault.privacy.detection.payment import find_accounts, find_cards
+from auditvault.privacy.detection.rendering import RENDERING
 from auditvault.privacy.detection.spans import FORMED, Span
 from auditvault.privacy.detection.telephones import find_telephones
 
@@ -130,8 +131,8 @@ class Analyser:
 
 @cache
 def detector_version() -> str:
-    """16 hexadecimal digits that differ wherever something differs that findings depend on."""
-    depends = json.dumps({"rules": RULES, **versions()}, sort_keys=True)
+    """16 hexadecimal digits that differ wherever something differs that findings or renderings depend on."""
+    depends = json.dumps({"rules": RULES, "rendering": RENDERING, **versions()}, sort_keys=True)
     return sha256(depends.encode()).hexdigest()[:16]
 
 

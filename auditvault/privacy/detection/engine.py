@@ -161,6 +161,7 @@ def versions() -> dict[str, str]:
     """What a result depends on besides our own rules."""
     return {
         "presidio": version("presidio-analyzer"),
+        "presidio_anonymizer": version("presidio-anonymizer"),
         "spacy": version("spacy"),
         "model": MODEL,
         "model_version": version(MODEL_PACKAGE),

@@ -8,7 +8,7 @@ reading, and say nothing of the value. Pure; nothing of what is replaced is kept
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 from unicodedata import normalize
@@ -24,6 +24,9 @@ from auditvault.core.errors import AuditvaultError
 from auditvault.privacy.detection.findings import Finding
 from auditvault.privacy.detection.leaves import Members, Number, below_string, parsed, placed
 
+RENDERING = 1
+"""Version of the rules of this module. Whoever changes what they write adds one: contents are rendered again."""
+
 _ENGINE: Any = AnonymizerEngine()  # type: ignore[no-untyped-call]  # theirs
 
 
@@ -34,10 +37,19 @@ class FindingsMisplacedError(AuditvaultError):
 
 
 class Placeholders:
-    """Who has which number; one for whatever is to be read together, such as a conversation."""
+    """Who has which number; one for whatever is to be read together, such as a conversation.
 
-    def __init__(self) -> None:
+    `known` are numbers that were given before, by kind and spelling as `values` says them.
+    """
+
+    def __init__(self, known: Mapping[tuple[str, str], int] | None = None) -> None:
         self._numbers: dict[str, dict[str, int]] = {}
+        for (entity, spelt), number in (known or {}).items():
+            self._numbers.setdefault(entity, {})[spelt] = number
+
+    def values(self) -> list[tuple[str, str]]:
+        """Kind and spelling of everything that has a number, each kind's in the order of reading."""
+        return [(entity, spelt) for entity, known in self._numbers.items() for spelt in known]
 
     def of(self, entity: str, value: str) -> str:
         """`<PERSON_1>`: the same for the same value, however it is spaced and whether in capitals."""

@@ -7,7 +7,8 @@ Order, and what a crash leaves (docs/explanation/what-a-crash-leaves.md):
 2. The entry `access.scan` names them: a machine looks.                    Crash: a record of a look that was none.
 3. They are opened, each where its subject can be read in that moment.     Crash: the same; nothing is kept of them.
 4. They are analysed, in memory, in no transaction.                        Crash: the same.
-5. What was found is sealed and put down where the claim still holds.      Crash: before the commit as 4; after it done.
+5. What was found is sealed and put down where the claim still holds,      Crash: before the commit as 4; after it that
+   with the content rendered without it; one transaction for each object.  object is done.
 
 A machine's look is recorded as a person's is: before it, in the tenant's access log, one entry for a batch, with the
 objects and the detector. If it cannot be written, nothing is opened.
@@ -19,9 +20,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+import psycopg
 from django.db import DatabaseError
 
 from auditvault.access.events.services import Act as RecordedAct
@@ -38,6 +40,7 @@ from auditvault.privacy.detection.analyser import (
 )
 from auditvault.privacy.detection.engine import versions
 from auditvault.privacy.detection.findings import Finding, as_json
+from auditvault.privacy.detection.rendering import Placeholders, render
 from auditvault.vault.erasures.pending import (
     Permit,
     RestorePendingError,
@@ -51,7 +54,8 @@ from auditvault.vault.opening import (
     objects_by_id,
     open_stored,
 )
-from auditvault.vault.scans import claim_scans, seal_findings, settle_scan
+from auditvault.vault.renderings import Value, number_values, seal_rendering
+from auditvault.vault.scans import cek_of, claim_scans, seal_findings, settle_scan
 from auditvault.vault.services import lookup_tag
 from auditvault.vault.subjects import SubjectErasedError, refuse_unless_readable
 
@@ -219,32 +223,38 @@ def _settle(
     seen: Sequence[_Seen],
     findings: dict[UUID, list[Finding] | None],
 ) -> int:
-    """Step 5; returns how many claims held, without those that were let go of."""
-    sealed = [_sealed(region, tenant_id, one, findings) for one in seen]
+    """Step 5, each object in a transaction of its own; returns how many claims held that were not let go of.
+
+    So who removes objects meanwhile waits for one of them, and never in a circle.
+    """
     settled = 0
-    with tenant_scope(region_alias(region), tenant_id) as connection:
-        for one, (code, envelope) in zip(seen, sealed, strict=True):
-            held = settle_scan(
-                connection,
-                claim=claim,
-                object_id=one.object_id,
-                version=one.stored.version if one.stored else 0,
-                code=code,
-                envelope=envelope,
-            )
-            settled += held and bool(code or envelope)
+    for one in seen:
+        made = _made(region, tenant_id, one, findings.get(one.object_id))
+        with tenant_scope(region_alias(region), tenant_id) as connection:
+            held = _put_down(connection, region, tenant_id, claim, one, made)
+        settled += held and made is not None
     return settled
 
 
-def _sealed(
-    region: str, tenant_id: UUID, one: _Seen, findings: dict[UUID, list[Finding] | None]
-) -> tuple[str | None, bytes | None]:
-    """The code or the envelope to put down."""
+class _Made(NamedTuple):
+    """What is to be put down, all but the numbers: those are the database's."""
+
+    found: list[Finding]
+    envelope: bytes
+    cek: bytes
+    """Of the object, for the rendering."""
+    values: list[Value]
+
+
+def _made(
+    region: str, tenant_id: UUID, one: _Seen, found: list[Finding] | None
+) -> _Made | str | None:
+    """Sealed findings and what is to be replaced, or a code; nothing of what is let go of."""
     if one.stored is None or one.code is not None:
-        return one.code, None
-    found = findings[one.object_id]
+        return one.code
     if found is None:
-        return FAILED, None
+        return FAILED
+    placeholders = Placeholders()
     try:
         envelope = seal_findings(
             region=region,
@@ -253,9 +263,58 @@ def _sealed(
             detector=described(),
             findings=as_json(found),
         )
+        cek = cek_of(region, tenant_id, one.stored)
+        # Rendered twice: which values there are is known afterwards, and their numbers then.
+        render(one.content or b"", found, placeholders)
     except ContentGoneError as error:
-        return error.code, None
-    return None, envelope
+        return error.code
+    except Exception as error:  # noqa: BLE001  # whatever a content does to a renderer
+        log.warning("object %s was not rendered: %s", one.object_id, type(error).__name__)
+        return FAILED
+    return _Made(found, envelope, cek, placeholders.values())
+
+
+def _put_down(
+    connection: psycopg.Connection[Any],
+    region: str,
+    tenant_id: UUID,
+    claim: UUID,
+    one: _Seen,
+    made: _Made | str | None,
+) -> bool:
+    """Findings, rendering and numbers, or a code, in the caller's transaction; whether the claim held."""
+    if one.stored is None or not isinstance(made, _Made):
+        version = one.stored.version if one.stored else 0
+        code = made if isinstance(made, str) else None
+        return settle_scan(
+            connection, claim=claim, object_id=one.object_id, version=version, code=code
+        )
+    numbers = number_values(
+        connection,
+        region=region,
+        tenant_id=tenant_id,
+        claim=claim,
+        stored=one.stored,
+        values=made.values,
+    )
+    if numbers is None:
+        return False
+    rendering = seal_rendering(
+        region=region,
+        tenant_id=tenant_id,
+        stored=one.stored,
+        cek=made.cek,
+        detector=detector_version(),
+        content=render(one.content or b"", made.found, Placeholders(numbers)),
+    )
+    return settle_scan(
+        connection,
+        claim=claim,
+        object_id=one.object_id,
+        version=one.stored.version,
+        envelope=made.envelope,
+        rendering=rendering,
+    )
 
 
 def described() -> dict[str, JsonValue]:

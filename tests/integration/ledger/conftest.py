@@ -114,6 +114,20 @@ def _fill_vault(connection, tenant_id):
         (tenant_id,),
     )
     connection.execute(
+        "INSERT INTO vault_detector (tenant_id, detector) VALUES (%s, '0123456789abcdef')",
+        (tenant_id,),
+    )
+    connection.execute(
+        "INSERT INTO vault_rendering (tenant_id, object_id, version, detector, envelope)"
+        " SELECT tenant_id, object_id, 1, '0123456789abcdef', 'x' FROM vault_object WHERE tenant_id = %s LIMIT 1",
+        (tenant_id,),
+    )
+    connection.execute(
+        "INSERT INTO vault_placeholder (tenant_id, object_id, entity, tag, subject_id, number)"
+        " SELECT tenant_id, object_id, 'PERSON', %s, subject_id, 1 FROM vault_object WHERE tenant_id = %s LIMIT 1",
+        (bytes(32), tenant_id),
+    )
+    connection.execute(
         "INSERT INTO vault_erasure (tenant_id, erasure_id, reference, subject_ids, idx, hash, done_at)"
         " VALUES (%s, %s, %s, %s, 1000000000, %s, now())",
         (tenant_id, uuid4(), uuid4(), [uuid4()], bytes(32)),

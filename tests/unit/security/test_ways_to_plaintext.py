@@ -42,11 +42,21 @@ MAY_USE = {
         # Findings are sealed under the key of the content that they are about.
         "vault.scans",
     },
+    # What may be shown redacted, once the look is recorded.
+    "open_rendering": {"access.disclosure"},
+    # The key of a content, for its findings and its rendering.
+    "cek_of": {"privacy.detection.scanning", "vault.renderings"},
     "open_object": {"vault.opening"},
     "open_framed_object": {"vault.opening"},
 }
 # Where they are defined: a name of their own there is no use.
-HOMES = {"vault.opening", "vault.keyring.services", "core.crypto.envelope", "core.crypto.frames"}
+HOMES = {
+    "vault.opening",
+    "vault.scans",
+    "vault.keyring.services",
+    "core.crypto.envelope",
+    "core.crypto.frames",
+}
 
 
 def modules():
@@ -103,6 +113,12 @@ def test_disclosure_opens_in_one_place_and_after_the_record():
     assert (opening, showing) == ({"_open_all"}, {"reveal"})
     assert "_record" in order[order.index("reveal") :]
     assert order.index("_allowed") < order.index("reveal")
+    # Redacted text, too, once its look is recorded.
+    assert order.index("_record") < order.index("_redacted")
+    assert {name for name, body in functions.items() if "open_rendering" in calls(body)} == {
+        "_redacted"
+    }
+    assert "open_stored" not in calls(functions["_redacted"])
     revealing = calls(functions["reveal"])
     assert revealing.index("record") < revealing.index("_open_all")
 
