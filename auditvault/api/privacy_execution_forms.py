@@ -14,6 +14,7 @@ from auditvault.privacy.erasing.discovery import RegionDiscovery
 from auditvault.privacy.erasing.reading import ManifestShown, PartShown
 from auditvault.privacy.erasing.store import PartState
 from auditvault.vault.finding import Found
+from auditvault.vault.mentions import Mention
 
 _PART_STATES = ["waiting", "unknown", *(state.value for state in PartState)]
 MOST_SHOWN = 1000
@@ -39,10 +40,20 @@ class RegionFoundResponse(serializers.Serializer[Any]):
     holds = serializers.ListField(child=serializers.UUIDField())
 
 
+class MentionResponse(serializers.Serializer[Any]):
+    """A content of somebody else that names the person, and by which kinds of identifier."""
+
+    object_id = serializers.UUIDField()
+    interaction_id = serializers.UUIDField()
+    subject = serializers.UUIDField()
+    kinds = serializers.ListField(child=serializers.CharField())
+
+
 class RegionDiscoveryResponse(RegionFoundResponse):
     """The same, and who shares a trace with them: who is the same person is merged, and looked for again."""
 
     neighbours = serializers.ListField(child=serializers.UUIDField())
+    mentions = MentionResponse(many=True)
 
 
 class DiscoveryResponse(serializers.Serializer[Any]):
@@ -83,8 +94,18 @@ def discovery_body(found: list[RegionDiscovery]) -> dict[str, Any]:
         "regions": [
             _found(each.region, each.found, each.hold_ids)
             | {"neighbours": list(map(str, each.neighbours))}
+            | {"mentions": list(map(_mention, each.mentions))}
             for each in found
         ]
+    }
+
+
+def _mention(one: Mention) -> dict[str, Any]:
+    return {
+        "object_id": str(one.object_id),
+        "interaction_id": str(one.record_id),
+        "subject": str(one.subject_id),
+        "kinds": one.kinds,
     }
 
 

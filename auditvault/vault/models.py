@@ -196,3 +196,17 @@ class PresentDetector(models.Model):
     class Meta:
         managed = False
         db_table = "vault_detector"
+
+
+class Mention(models.Model):
+    """A keyed tag of somebody who was found in an object."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "object_id", "kind", "tag")
+    tenant_id = models.UUIDField()
+    object_id = models.UUIDField()
+    kind = models.TextField()
+    tag = models.BinaryField()
+
+    class Meta:
+        managed = False
+        db_table = "vault_mention"

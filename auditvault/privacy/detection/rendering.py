@@ -44,6 +44,8 @@ class Placeholders:
 
     def __init__(self, known: Mapping[tuple[str, str], int] | None = None) -> None:
         self._numbers: dict[str, dict[str, int]] = {}
+        self.replaced: set[tuple[str, str]] = set()
+        """Kind and text of everything that was replaced, as it stood there."""
         for (entity, spelt), number in (known or {}).items():
             self._numbers.setdefault(entity, {})[spelt] = number
 
@@ -53,6 +55,7 @@ class Placeholders:
 
     def of(self, entity: str, value: str) -> str:
         """`<PERSON_1>`: the same for the same value, however it is spaced and whether in capitals."""
+        self.replaced.add((entity, value))
         known = self._numbers.setdefault(entity, {})
         spelt = " ".join(normalize("NFKC", value).casefold().split())
         return f"<{entity}_{known.setdefault(spelt, len(known) + 1)}>"

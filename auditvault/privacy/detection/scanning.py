@@ -40,6 +40,7 @@ from auditvault.privacy.detection.analyser import (
 )
 from auditvault.privacy.detection.engine import versions
 from auditvault.privacy.detection.findings import Finding, as_json
+from auditvault.privacy.detection.mentions import mentioned
 from auditvault.privacy.detection.rendering import Placeholders, render
 from auditvault.vault.erasures.pending import (
     Permit,
@@ -47,6 +48,8 @@ from auditvault.vault.erasures.pending import (
     refuse_while_restore_pending,
 )
 from auditvault.vault.hash_only import stated_by
+from auditvault.vault.kinds import KindRules
+from auditvault.vault.mentions import Tagged, note_mentions, tags_of_mentions
 from auditvault.vault.opening import (
     ContentGoneError,
     StoredObject,
@@ -227,9 +230,9 @@ def _settle(
 
     So who removes objects meanwhile waits for one of them, and never in a circle.
     """
-    settled = 0
+    settled, rules = 0, KindRules(region=region, tenant_id=tenant_id)
     for one in seen:
-        made = _made(region, tenant_id, one, findings.get(one.object_id))
+        made = _made(region, tenant_id, one, findings.get(one.object_id), rules)
         with tenant_scope(region_alias(region), tenant_id) as connection:
             held = _put_down(connection, region, tenant_id, claim, one, made)
         settled += held and made is not None
@@ -244,10 +247,12 @@ class _Made(NamedTuple):
     cek: bytes
     """Of the object, for the rendering."""
     values: list[Value]
+    mentions: list[Tagged]
+    """Tags of who is named in it."""
 
 
 def _made(
-    region: str, tenant_id: UUID, one: _Seen, found: list[Finding] | None
+    region: str, tenant_id: UUID, one: _Seen, found: list[Finding] | None, rules: KindRules
 ) -> _Made | str | None:
     """Sealed findings and what is to be replaced, or a code; nothing of what is let go of."""
     if one.stored is None or one.code is not None:
@@ -271,7 +276,10 @@ def _made(
     except Exception as error:  # noqa: BLE001  # whatever a content does to a renderer
         log.warning("object %s was not rendered: %s", one.object_id, type(error).__name__)
         return FAILED
-    return _Made(found, envelope, cek, placeholders.values())
+    mentions = tags_of_mentions(
+        region=region, tenant_id=tenant_id, identifiers=mentioned(placeholders.replaced, rules)
+    )
+    return _Made(found, envelope, cek, placeholders.values(), mentions)
 
 
 def _put_down(
@@ -299,6 +307,7 @@ def _put_down(
     )
     if numbers is None:
         return False
+    note_mentions(connection, claim=claim, stored=one.stored, tags=made.mentions)
     rendering = seal_rendering(
         region=region,
         tenant_id=tenant_id,

@@ -1,7 +1,8 @@
 """What there is of the person that a request is about, in each region that it was asked for.
 
 Found by the request's keyed tags and by who is one person with whoever they lead to. Nothing is opened. Who else speaks
-in the same traces is shown, for a person to decide on: who is the same is merged, and looked for again.
+in the same traces is shown, and what of others names the person, for somebody to decide on: who is the same is merged,
+and looked for again.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ from auditvault.privacy.requests.store import (
     tags_of,
 )
 from auditvault.vault.finding import Found, count_found, people_named
+from auditvault.vault.mentions import Mention, mentions_of
+from auditvault.vault.merging import names_of_group
 
 MOST_NEIGHBOURS = 100
+MOST_MENTIONS = 100
 _MOST_RECORDS = 1000
 # Whoever else has a content or a record in a trace of theirs. The tenant's own is everybody's neighbour.
 _NEIGHBOURS = """
@@ -59,6 +63,8 @@ class RegionDiscovery:
     """Legal holds that cover something of it."""
     neighbours: list[UUID]
     """Subjects who share a trace with the person, at most 100, ascending. They are not part of what was found."""
+    mentions: list[Mention]
+    """Contents of others that name the person, at most 100, newest first. Nor are they: somebody decides on each."""
 
 
 def discover(
@@ -81,6 +87,7 @@ def discover(
                     found=there,
                     hold_ids=hold_ids,
                     neighbours=_neighbours(connection, list(there.subject_ids)),
+                    mentions=_mentions(connection, named(tags), list(there.subject_ids)),
                 )
             )
     return found
@@ -122,3 +129,11 @@ def _neighbours(connection: psycopg.Connection[Any], people: list[UUID]) -> list
         return []
     wanted = {"who": people, "records": _MOST_RECORDS, "most": MOST_NEIGHBOURS}
     return [row[0] for row in connection.execute(_NEIGHBOURS, wanted).fetchall()]
+
+
+def _mentions(
+    connection: psycopg.Connection[Any], tags: list[tuple[str, bytes]], people: list[UUID]
+) -> list[Mention]:
+    """By what the request names the person by, and by whatever else leads to them."""
+    names = {*tags, *names_of_group(connection, people)}
+    return mentions_of(connection, sorted(names), without=people, most=MOST_MENTIONS)

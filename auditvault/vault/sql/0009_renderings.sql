@@ -23,7 +23,7 @@ CREATE TABLE vault_rendering (
 );
 ALTER TABLE vault_rendering ALTER envelope SET STORAGE EXTERNAL;
 SELECT auditvault_fence('vault_rendering', false);
-GRANT SELECT (tenant_id, object_id, version, detector, made_at) ON vault_rendering TO auditvault_app;
+GRANT SELECT (tableoid, tenant_id, object_id, version, detector, made_at) ON vault_rendering TO auditvault_app;
 
 -- Which number a value has among what is one subject's. The tag is keyed, and bound to the subject: it says neither what
 -- the value is, nor that somebody else's content has the same.

@@ -128,6 +128,11 @@ def _fill_vault(connection, tenant_id):
         (bytes(32), tenant_id),
     )
     connection.execute(
+        "INSERT INTO vault_mention (tenant_id, object_id, kind, tag)"
+        " SELECT tenant_id, object_id, 'email', %s FROM vault_object WHERE tenant_id = %s LIMIT 1",
+        (bytes(32), tenant_id),
+    )
+    connection.execute(
         "INSERT INTO vault_erasure (tenant_id, erasure_id, reference, subject_ids, idx, hash, done_at)"
         " VALUES (%s, %s, %s, %s, 1000000000, %s, now())",
         (tenant_id, uuid4(), uuid4(), [uuid4()], bytes(32)),

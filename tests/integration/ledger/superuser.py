@@ -36,6 +36,7 @@ TENANT_TABLES = (
     "vault_detector",
     "vault_rendering",
     "vault_placeholder",
+    "vault_mention",
     "legal_hold",
     "legal_hold_member",
     "legal_case_record",

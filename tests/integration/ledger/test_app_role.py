@@ -220,6 +220,9 @@ def places(connection):
             if table == "vault_object":
                 # Its ciphertext is read from a view alone; where a row lies, only the table says.
                 source = f"vault_kept WHERE object_id IN (SELECT object_id FROM {table}{fits})"
+            if table == "vault_rendering":
+                # Nor is this ciphertext; another will do.
+                values = values.replace("envelope", "'x'::bytea AS envelope")
             yield place, ", ".join(names), f"SELECT {values} FROM {source} LIMIT 1"
 
 
