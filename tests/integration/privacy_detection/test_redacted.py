@@ -217,12 +217,13 @@ def test_who_is_erased_while_a_worker_renders_leaves_nothing(
             assert rows == [], table
 
 
-def wait_for_lock(cluster):
+def wait_for_lock(cluster, function="vault_erase_rows"):
     """Until somebody waits for a row that another transaction holds."""
     with superuser(cluster, "region_eu") as connection:
         for _ in range(2000):
             if connection.execute(
-                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%vault_erase_rows%'"
+                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s",
+                (f"%{function}%",),
             ).fetchall():
                 return
             connection.execute("SELECT pg_sleep(0.01)")
@@ -248,6 +249,48 @@ def test_who_was_erased_before_the_numbers_were_given_leaves_nothing(
 
     with superuser(cluster, "region_eu") as connection:
         for table in (*TABLES, "vault_scan"):
+            assert not connection.execute(
+                f"SELECT FROM {table} WHERE object_id = %s", (object_id,)
+            ).fetchall()
+
+
+def test_who_removes_an_object_first_is_waited_for_and_not_in_a_circle(
+    client, tenant, cluster, analyser, monkeypatch
+):
+    """The remover holds the object before the worker asks for numbers, and takes its rows only afterwards."""
+    from auditvault.privacy.detection import scanning
+
+    record(client, tenant, chat(PROMPT, user="anna"))
+    [object_id] = objects(cluster, tenant)
+    real, is_held, failed = scanning.number_values, threading.Event(), []
+
+    def remove():
+        try:
+            with superuser(cluster, "region_eu") as connection, connection.transaction():
+                connection.execute(
+                    "SELECT FROM vault_object WHERE object_id = %s FOR UPDATE", (object_id,)
+                )
+                is_held.set()
+                wait_for_lock(cluster, "vault_number_values")
+                connection.execute("DELETE FROM vault_object WHERE object_id = %s", (object_id,))
+        except psycopg.Error as error:
+            failed.append(error)
+
+    def numbered_beside(connection, **given):
+        if given["stored"].object_id == object_id:
+            removers.append(threading.Thread(target=remove))
+            removers[0].start()
+            assert is_held.wait(10)
+        return real(connection, **given)
+
+    removers = []
+    monkeypatch.setattr(scanning, "number_values", numbered_beside)
+    scan(tenant, analyser)
+    removers[0].join(30)
+
+    assert failed == []
+    with superuser(cluster, "region_eu") as connection:
+        for table in (*TABLES, "vault_scan", "vault_object"):
             assert not connection.execute(
                 f"SELECT FROM {table} WHERE object_id = %s", (object_id,)
             ).fetchall()
