@@ -49,6 +49,7 @@ COMMANDS = {
     "bundle": "take entries of a log away, with what proves them",
     "signer": "sign checkpoints until told to stop",
     "checkpoint_key": "bring keys that sign in and out",
+    "trust": "say whom evidence leans on; take up a change of it",
     "restored": "answer for a database that was put back to an older backup",
     "replay_erasures": "erase again what a restore brought back",
     "backup": "back a region up, encrypted and signed",

@@ -22,6 +22,7 @@ from auditvault.evidence.grants import DatabaseFinding, verify_databases
 from auditvault.evidence.jobs import Detail, Job, JobFailedError, run_due
 from auditvault.evidence.key_jobs import key_jobs
 from auditvault.evidence.payloads import holds_keys
+from auditvault.evidence.trust import trust_jobs
 from auditvault.evidence.verification import (
     read_acknowledged,
     read_log_keys,
@@ -183,6 +184,7 @@ JOBS = [
     Job(name="tell_overdue_reviews", every=timedelta(minutes=5), run=_tell_overdue),
     Job(name="forget_looks", every=timedelta(hours=12), run=_forget_looks),
     *key_jobs(),
+    *trust_jobs(),
     *timestamp_jobs(),
     *witness_jobs(),
     *copy_jobs(),

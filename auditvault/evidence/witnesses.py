@@ -39,6 +39,7 @@ from auditvault.core.tlog.witness_policy import (
 from auditvault.core.tlog.witnessing import Submission, WitnessAnswerError, parse_conflict
 from auditvault.evidence.anchors.exchange import Answer, ExchangeError, post
 from auditvault.evidence.jobs import Detail, Job, JobFailedError
+from auditvault.evidence.trust import under_taken_up
 from auditvault.ledger.cosignatures import (
     LastCosigned,
     StoredLine,
@@ -99,7 +100,7 @@ def witness_jobs() -> list[Job]:
     if not settings.WITNESS_POLICY_FILE:
         return []
     every = timedelta(seconds=settings.WITNESS_EVERY_SECONDS)
-    return [Job(name=JOB_NAME, every=every, run=_run)]
+    return [Job(name=JOB_NAME, every=every, run=under_taken_up(_run))]
 
 
 def _run(region: str, now: datetime) -> Detail:

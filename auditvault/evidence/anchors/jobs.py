@@ -10,6 +10,7 @@ from django.conf import settings
 from auditvault.evidence.anchors.authority import Authority, TimestampError, read_roots
 from auditvault.evidence.anchors.services import stamp_region
 from auditvault.evidence.jobs import Detail, Job, JobFailedError
+from auditvault.evidence.trust import under_taken_up
 from auditvault.evidence.verification import read_log_keys
 
 JOB_NAME = "time_stamp"
@@ -20,7 +21,7 @@ def timestamp_jobs() -> list[Job]:
     if not settings.TSA_URL:
         return []
     every = timedelta(seconds=settings.TSA_EVERY_SECONDS)
-    return [Job(name=JOB_NAME, every=every, run=_run)]
+    return [Job(name=JOB_NAME, every=every, run=under_taken_up(_run))]
 
 
 def _run(region: str, _now: datetime) -> Detail:

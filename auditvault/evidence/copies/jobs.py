@@ -13,6 +13,7 @@ from auditvault.evidence.copies.services import Round, Target, copy_region
 from auditvault.evidence.copies.store import CopyStoreError
 from auditvault.evidence.copies.stores import region_target
 from auditvault.evidence.jobs import Detail, Job, JobFailedError
+from auditvault.evidence.trust import under_taken_up
 
 JOB_NAME = "copy"
 CHECK_NAME = "verify_copies"
@@ -25,8 +26,13 @@ def copy_jobs() -> list[Job]:
         return []
     every = timedelta(seconds=settings.COPIES_EVERY_SECONDS)
     return [
-        Job(name=JOB_NAME, every=every, run=_copy),
-        Job(name=CHECK_NAME, every=timedelta(days=1), run=_check, lease=timedelta(hours=12)),
+        Job(name=JOB_NAME, every=every, run=under_taken_up(_copy)),
+        Job(
+            name=CHECK_NAME,
+            every=timedelta(days=1),
+            run=under_taken_up(_check),
+            lease=timedelta(hours=12),
+        ),
     ]
 
 

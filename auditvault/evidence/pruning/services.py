@@ -47,6 +47,7 @@ from auditvault.evidence.pruning.anchoring import (
     missing_anchors,
 )
 from auditvault.evidence.pruning.planning import Ask, decide, trusted_now
+from auditvault.evidence.trust import check_taken_up
 from auditvault.ledger.admin.services import admin_log, new_record_id, record_in
 from auditvault.ledger.logs import LogNotFoundError
 from auditvault.ledger.pruning import (
@@ -246,6 +247,7 @@ def _anchored(ask: Ask, pending: StoredPruneRecord) -> Anchored:
 
 def _check_pending(ask: Ask, pending: StoredPruneRecord) -> None:
     """Look at everything again before step 4: it may be long after step 2, and a row is only a row."""
+    check_taken_up(ask.region)
     record = _read_pending(ask, pending)
     if record.policy_sha256 != ask.policy.sha256:
         raise PrunePolicyChangedError(

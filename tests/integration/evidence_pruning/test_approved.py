@@ -160,3 +160,26 @@ def test_a_crash_while_the_prune_is_recorded_leaves_the_approval(
     assert (pruned_to(cluster, expired), entries(cluster, tenant)) == ([], [])
 
     assert run(expired, policy, approval_ids=[approval_id])[0] == 3
+
+
+def test_nothing_goes_while_copies_are_elsewhere_than_was_taken_up(
+    expired, policy, people, monkeypatch, tmp_path, run_signer
+):
+    from django.conf import settings
+
+    from auditvault.evidence.trust import take_up
+
+    now = datetime.now(UTC)
+    monkeypatch.setattr(settings, "COPIES_URLS", {REGION: f"file://{tmp_path}/copies"})
+    take_up(REGION, now=now)
+    run(expired, policy, approval_ids=[approved(people, expired, policy)])
+    run_signer()
+
+    # With nowhere to copy to, only the taking up stands in the way.
+    monkeypatch.setattr(settings, "COPIES_URLS", {})
+    code, said = run(expired, policy)
+
+    assert (code, said["error"]) == (1, "trust_changed")
+    monkeypatch.setattr(settings, "COMMANDS_WITHOUT_APPROVAL", True)
+    take_up(REGION, now=now)
+    assert run(expired, policy)[0] == 0

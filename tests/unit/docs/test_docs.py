@@ -146,7 +146,8 @@ def test_documented_statuses_are_those_of_the_api() -> None:
         for cells in rows(read(REFERENCE / "http-errors.md"))
         if len(cells) == 4 and cells[1].isdigit()
     }
-    ours = {code: status for code, status in statuses().items() if code in declared_codes()}
+    declared = declared_codes()
+    ours = {code: status for code, status in statuses().items() if code in declared}
 
     assert {code: documented.get(code) for code in ours} == ours
 
