@@ -246,13 +246,13 @@ def _stands(connection: psycopg.Connection[Any], subject_id: UUID) -> bool:
 def _content(opened: _Opened, own: _Own, analyse: Analyse) -> Content:
     text, left_out, replaced = None, opened.left_out, 0
     if opened.content is not None:
-        before = own.replaced
+        before = own.places
         try:
             findings = opened.findings
             if findings is None:
                 findings = analyse(opened.content)
             text = render(opened.content, findings, own).decode()
-            replaced = own.replaced - before
+            replaced = own.places - before
         except Exception as error:  # noqa: BLE001  # whatever a content does to a recogniser: it is held back
             log.warning("object %s is left out: %s", opened.object_id, type(error).__name__)
             left_out = "not_examined"
@@ -271,7 +271,7 @@ class _Own(Placeholders):
 
     def __init__(self, job: _Job) -> None:
         super().__init__()
-        self.replaced = 0
+        self.places = 0
         self._job = job
         self._rules = KindRules(region=job.region, tenant_id=job.tenant_id)
         with tenant_scope(region_alias(job.region), job.tenant_id) as connection:
@@ -286,7 +286,7 @@ class _Own(Placeholders):
         """The value itself, where it names the person."""
         if self._is_own(value):
             return value
-        self.replaced += 1
+        self.places += 1
         return super().of(entity, value)
 
     def _is_own(self, value: str) -> bool:
