@@ -171,6 +171,24 @@ def grant(
     return record_id
 
 
+def check_grants(
+    account: User, asked: Iterable[tuple[TenantRegion, str]], *, now: datetime
+) -> None:
+    """Whether an account can be given all of these roles for good, one with the others; nothing is written.
+
+    Raises RoleUnknownError, RoleEndError or SeparationError, as `grant`.
+    """
+    held: dict[UUID, frozenset[Act]] = {}
+    for place, named in asked:
+        role, _ = _role_named(place, named)
+        _check_end(role, None, now)
+        before = held.get(place.tenant_id)
+        if before is None:
+            before = acts_of_human(account.human_id, place.tenant_id, with_inactive=True)
+        check_separation(before, more=acts_of_role(role))
+        held[place.tenant_id] = before | acts_of_role(role)
+
+
 def revoke(
     *, giver: Giver, account: User, place: TenantRegion, role: str, case: str | None = None
 ) -> UUID:

@@ -17,10 +17,18 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
+from auditvault.access.account_log import (
+    ENTRY_TYPE_INVITED,
+    ENTRY_TYPE_PASSWORD_SET,
+    ENTRY_TYPE_RESET_MADE,
+    record_account,
+)
 from auditvault.access.credentials import Credential
+from auditvault.access.granting import actor_of, check_grants
 from auditvault.access.identity.models import EntryLink
-from auditvault.access.models import Tenant, User
-from auditvault.access.people import grant_role
+from auditvault.access.models import Tenant, TenantRegion, User
+from auditvault.access.people import GrantError, grant_role
+from auditvault.access.rights_log import OPERATOR_ACTOR
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.roles import Act
 
@@ -59,7 +67,7 @@ def invite(
     """Make an account that nobody can use yet, with these roles; the token of its invitation, to be shown once.
 
     `invited_by` is None for an operator at the command line. Anybody else must be able to give roles, by a second
-    factor, and can give them on their own tenant and region alone.
+    factor, and can give them on their own tenant and region alone. All roles are looked at before the first entry.
 
     Raises:
         InvitationError: the name is taken, or it or the address is malformed.
@@ -75,6 +83,13 @@ def invite(
         person.clean_fields(exclude=["human"])
         with transaction.atomic():
             person.save()
+            check_grants(person, [_place(each) for each in roles], now=now)
+            record_account(
+                ENTRY_TYPE_INVITED,
+                account=person,
+                actor=invited_by.actor if invited_by is not None else OPERATOR_ACTOR,
+                regions={region for _, region, _ in roles},
+            )
             for tenant_slug, region, role in roles:
                 grant_role(username=username, tenant_slug=tenant_slug, region=region, role=role)
             return _make(person, EntryLink.Kind.INVITATION, _invitation_lasts(), now)
@@ -85,10 +100,11 @@ def invite(
 
 
 def make_reset(*, username: str, now: datetime) -> str:
-    """A reset's token for a person; raises InvitationError where there is nobody of that name who may sign in."""
+    """A reset's token that the operator makes; raises InvitationError where there is nobody who may sign in so."""
     person = User.objects.filter(username=username, is_active=True).first()
     if person is None:
         raise InvitationError("There is no such person, or their account is closed.")
+    record_account(ENTRY_TYPE_RESET_MADE, account=person, actor=OPERATOR_ACTOR)
     return _make(person, EntryLink.Kind.RESET, RESET_LASTS, now)
 
 
@@ -128,11 +144,22 @@ def use(token: str, *, password: str, now: datetime) -> EntryLink:
         # Counted, so that of two at once one goes on: the other waited for the row above and finds it used.
         if not links.filter(pk=link.pk).exists():
             raise EntryLinkError("This link was used.")
+        record_account(
+            ENTRY_TYPE_PASSWORD_SET, account=person, actor=actor_of(person), by=str(link.kind)
+        )
         links.update(used_at=now)
         person.set_password(password)
         person.save(update_fields=["password"])
     link.person = person
     return link
+
+
+def _place(asked: Place) -> tuple[TenantRegion, str]:
+    slug, region, role = asked
+    place = TenantRegion.objects.filter(tenant__slug=slug, region=region).first()
+    if place is None:
+        raise GrantError("There is no such tenant, or it is not in that region.")
+    return place, role
 
 
 def _check_inviter(inviter: Credential, roles: Collection[Place], now: datetime) -> None:

@@ -10,8 +10,10 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.db import transaction
 
+from auditvault.access.account_log import ENTRY_TYPE_FACTORS_FORGOTTEN, record_account
 from auditvault.access.identity.entry_links import InvitationError
 from auditvault.access.models import User
+from auditvault.access.rights_log import OPERATOR_ACTOR
 
 
 def forget_factors(*, username: str) -> None:
@@ -20,6 +22,7 @@ def forget_factors(*, username: str) -> None:
         person = User.objects.select_for_update().filter(username=username).first()
         if person is None:
             raise InvitationError("There is no such person.")
+        record_account(ENTRY_TYPE_FACTORS_FORGOTTEN, account=person, actor=OPERATOR_ACTOR)
         Authenticator.objects.filter(user=person).delete()
         person.set_unusable_password()
         person.save(update_fields=["password"])

@@ -25,7 +25,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 
+from auditvault.access.account_log import (
+    ENTRY_TYPE_FACTOR_ADDED,
+    ENTRY_TYPE_FACTOR_REMOVED,
+    record_account,
+)
 from auditvault.access.demands import anybody, demanding, signed_in
+from auditvault.access.granting import actor_of
 from auditvault.access.people import places_of
 from auditvault.console.account.frame import Framed, needs_recent_sign_in, options_of
 from auditvault.console.answers import guarded, private
@@ -35,6 +41,22 @@ from auditvault.core.policy.second_factor import NEED_SECOND_FACTOR
 _HALF_IN = dict.fromkeys(("GET", "POST"), anybody("Who is signing in is nobody yet."))
 _IN = dict.fromkeys(("GET", "POST"), signed_in())
 _entrance = method_decorator([private, guarded], name="dispatch")
+
+
+class Recorded:
+    """Of a form that changes a person's factors: the change is recorded before it is made."""
+
+    recorded: tuple[str, str]
+    """The entry's type, and which factor."""
+    request: HttpRequest
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Record it, then do it."""
+        person = authenticated_user(self.request)
+        action, factor = self.recorded
+        record_account(action, account=person, actor=actor_of(person), factor=factor)
+        answer: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # of the framework's view
+        return answer
 
 
 @_entrance
@@ -108,17 +130,19 @@ class AccountView(Framed, IndexView):  # type: ignore[misc]
 
 @_entrance
 @method_decorator(needs_recent_sign_in, name="dispatch")
-class AddAppView(Framed, ActivateTOTPView):  # type: ignore[misc]
+class AddAppView(Recorded, Framed, ActivateTOTPView):  # type: ignore[misc]
     """A new authenticator app: its secret as a picture and as text, and a first code."""
 
+    recorded = (ENTRY_TYPE_FACTOR_ADDED, "app")
     demands = _IN
     template_name = "console/account/app_add.html"
 
 
 @_entrance
-class RemoveAppView(Framed, DeactivateTOTPView):  # type: ignore[misc]
+class RemoveAppView(Recorded, Framed, DeactivateTOTPView):  # type: ignore[misc]
     """Remove the authenticator app."""
 
+    recorded = (ENTRY_TYPE_FACTOR_REMOVED, "app")
     demands = _IN
     template_name = "console/account/remove.html"
     extra_context = {"what": "your authenticator app"}
@@ -133,26 +157,29 @@ class RecoveryCodesView(Framed, ViewRecoveryCodesView):  # type: ignore[misc]
 
 
 @_entrance
-class NewRecoveryCodesView(Framed, GenerateRecoveryCodesView):  # type: ignore[misc]
+class NewRecoveryCodesView(Recorded, Framed, GenerateRecoveryCodesView):  # type: ignore[misc]
     """Make new ones; the old ones are void."""
 
+    recorded = (ENTRY_TYPE_FACTOR_ADDED, "recovery_codes")
     demands = _IN
     template_name = "console/account/recovery_codes_new.html"
 
 
 @_entrance
 @method_decorator(needs_recent_sign_in, name="dispatch")
-class AddPasskeyView(Framed, AddWebAuthnView):  # type: ignore[misc]
+class AddPasskeyView(Recorded, Framed, AddWebAuthnView):  # type: ignore[misc]
     """A new passkey or security key."""
 
+    recorded = (ENTRY_TYPE_FACTOR_ADDED, "passkey")
     demands = _IN
     template_name = "console/account/passkey_add.html"
 
 
 @_entrance
-class RemovePasskeyView(Framed, RemoveWebAuthnView):  # type: ignore[misc]
+class RemovePasskeyView(Recorded, Framed, RemoveWebAuthnView):  # type: ignore[misc]
     """Remove one."""
 
+    recorded = (ENTRY_TYPE_FACTOR_REMOVED, "passkey")
     demands = _IN
     template_name = "console/account/remove.html"
     extra_context = {"what": "this passkey"}
