@@ -108,14 +108,16 @@ def test_every_role_may_do_what_is_declared_and_no_more(client, world, token_of)
     assert {asked: said for asked, said in seen.items() if said != declared[asked]} == {}
 
 
-def test_whoever_may_gets_the_thing_where_a_sample_is_complete(client, world, token_of):
-    """So that `answered` above is more than a request that is malformed."""
+def test_whoever_may_gets_the_thing_where_a_sample_is_complete(client, tenant, cluster, run_signer):
+    """So that `answered` above is more than a malformed request. In a world in which nobody did anything yet."""
+    world = make_world(client, tenant, cluster, run_signer)
     seen = {}
     for operation in machine_operations():
         if operation.method == "GET" and operation.demand.who == "caller":
             may = [r for r in ROLES if ALLOWED[r].intersection(operation.demand.acts)]
             role = owner(operation, may)
-            answer = ask(client, operation, values_of(operation, world), token_of(role))
+            headers = world.tenant.headers(role.value)
+            answer = ask(client, operation, values_of(operation, world), headers)
             seen[operation.name] = answer.status_code
 
     assert {name: status for name, status in seen.items() if status != 200} == {}
