@@ -57,6 +57,7 @@ COMMANDS = {
     "restore_drill": "restore a backup aside, verify it, leave a report",
     "prune": "give up the beginning of a log, as a written policy says",
     "keys": "turn the epoch of keys, rotate them, say how they stand",
+    "processing": "print the record of processing activities",
     "retention": "carry out retention runs, show them, let them rest",
     "payload_policy": "say what of contents is kept; show what was said",
     "migrate_all": "bring all databases to the current schema",

@@ -27,11 +27,12 @@ _FIELDS_BY_CHECK: Final[dict[CheckName, str]] = {
     "word": """
         environment sdk_name sdk_language provider output_type reasoning_level
         service_tier_requested service_tier tool_type database_system error_type http_method
+        lawful_basis consent
     """,
     "model": "model model_requested model_responded",
     "name": """
         service_name service_namespace prompt_name tool_name agent_name workflow_name entity_name
-        feature
+        feature processing_purpose
         graph_node_name
     """,
     "id": """
