@@ -100,6 +100,12 @@ def test_the_ledger_alone_can_be_drilled(site, backup, scratch):
     assert any(said.startswith("contents:") for said in done.json["not_checked"])
 
 
+def server_in(scratch):
+    """The scratch server's process id as text, empty before it has started; the file is there before what is in it."""
+    found = list(scratch.glob("*/servers/postgres/postmaster.pid"))
+    return "".join(found[0].read_text().split()[:1]) if found else ""
+
+
 def test_one_that_is_stopped_removes_its_server(site, backup, scratch):
     process = subprocess.Popen(
         [
@@ -109,10 +115,10 @@ def test_one_that_is_stopped_removes_its_server(site, backup, scratch):
         env=site.environment("backup"), cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + SECONDS
-    while not list(scratch.glob("*/servers/postgres/postmaster.pid")):
+    while not (pid := server_in(scratch)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    server = int(next(scratch.glob("*/servers/postgres/postmaster.pid")).read_text().split()[0])
+    server = int(pid)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=SECONDS)
     assert (process.returncode, json.loads(said)["error"]["code"]) == (2, "drill_stopped")
