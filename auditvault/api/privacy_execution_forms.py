@@ -85,6 +85,7 @@ class ManifestResponse(serializers.Serializer[Any]):
 
     manifest = serializers.CharField()
     regions = RegionFoundResponse(many=True)
+    recipients = serializers.ListField(child=serializers.UUIDField())
     parts = PartResponse(many=True)
 
 
@@ -114,6 +115,7 @@ def manifest_response(shown: ManifestShown) -> dict[str, Any]:
     return {
         "manifest": shown.digest.hex(),
         "regions": [_found(part.region, part, part.hold_ids) for part in shown.manifest.regions],
+        "recipients": list(map(str, shown.manifest.recipient_ids)),
         "parts": [_part(each) for each in shown.parts],
     }
 

@@ -56,6 +56,14 @@ def addressees(*, tenant_id: UUID, region: str, kind: str) -> list[Addressee]:
     return [*found, *people.values()]
 
 
+def recipients_of_notices(*, tenant_id: UUID, region: str, kind: str) -> list[UUID]:
+    """The webhooks that were made for notices of this kind, by name; ascending. One for all kinds is not meant."""
+    rows = Receiver.objects.filter(tenant_id=tenant_id, removed_at=None, kinds__contains=[kind])
+    return sorted(
+        row.receiver_id for row in rows if row.url and region in (row.regions or [region])
+    )
+
+
 def humans_told(*, tenant_id: UUID, region: str, kind: str) -> set[UUID]:
     """The humans who would get an e-mail of an alert of that kind: they have an address."""
     ids = [each.recipient_id for each in addressees(tenant_id=tenant_id, region=region, kind=kind)]

@@ -20,6 +20,7 @@ class AlertKind(StrEnum):
     ENUMERATION = "enumeration"
     ACCESS_OUTAGE = "access_outage"
     PRIVACY_REQUEST_DUE = "privacy_request_due"
+    ERASURE_NOTICE = "erasure_notice"
     TEST = "test"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from auditvault.core.policy.manifest import Manifest
 from auditvault.core.tlog.note import NoteSigner
 from auditvault.core.tlog.request_certificate import (
     LedgerRecord,
+    Recipient,
     RegionPart,
     RequestCertificate,
     certificate_name,
@@ -30,6 +31,7 @@ def sign_certificate(
     parts: Mapping[str, Part],
     certificate_id: UUID,
     past_recall_at: datetime | None,
+    recipients: Sequence[Recipient],
     now: datetime,
 ) -> bytes:
     """The signed certificate; `parts` are verified, one for each region of the manifest.
@@ -62,7 +64,7 @@ def sign_certificate(
         regions=tuple(_region(part.region, parts[part.region]) for part in manifest.regions),
         checked=sum(part.checked or 0 for part in parts.values()),
         backups_past_recall_at=format_instant(past_recall_at) if past_recall_at else None,
-        recipients=(),
+        recipients=tuple(recipients),
     )
     return certificate.sign(NoteSigner(name, signing_key()))
 

@@ -28,6 +28,7 @@ from auditvault.ledger.services import format_instant
 from auditvault.privacy.erasing.certifying import sign_certificate
 from auditvault.privacy.erasing.discovery import named, request_and_names
 from auditvault.privacy.erasing.executing import left_to_destroy, wait_after
+from auditvault.privacy.erasing.noticing import recipients_told, tell_recipients
 from auditvault.privacy.erasing.store import (
     Part,
     PartState,
@@ -271,6 +272,9 @@ def _judge(underway: _Underway) -> bool:
                 "checked": sum(part.checked or 0 for part in parts.values()),
                 "arrived": sum(part.arrived or 0 for part in parts.values()),
             },
+            also=lambda connection, moved: tell_recipients(
+                connection, underway.region, moved, underway.manifest
+            ),
         )
     left = {name: part for name, part in parts.items() if part.state is PartState.LEFT}
     if any(not _may_reopen(part, underway.now) for part in left.values()):
@@ -323,6 +327,12 @@ def _certify(underway: _Underway) -> bool:
         return False
     certificate_id = uuid7(underway.now)
     record = underway.record
+    told = underway.in_region(
+        underway.region,
+        lambda connection: recipients_told(connection, record, underway.manifest),
+    )
+    if told is None:
+        return False
     body = sign_certificate(
         region=underway.region,
         record=record,
@@ -330,6 +340,7 @@ def _certify(underway: _Underway) -> bool:
         parts=parts,
         certificate_id=certificate_id,
         past_recall_at=at,
+        recipients=told,
         now=underway.now,
     )
     for each in underway.manifest.regions:

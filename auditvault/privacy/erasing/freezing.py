@@ -24,6 +24,7 @@ from auditvault.core.policy.manifest import Manifest, RegionFound, manifest_dige
 from auditvault.core.policy.roles import Act
 from auditvault.ledger.scope import region_alias, tenant_scope
 from auditvault.privacy.erasing.discovery import check_regions, look_for, request_and_names
+from auditvault.privacy.erasing.noticing import recipients
 from auditvault.privacy.erasing.store import insert_manifest, list_objects
 from auditvault.privacy.requests.services import move_request
 from auditvault.privacy.requests.store import RequestRecord, Tag
@@ -70,6 +71,7 @@ def freeze(
             _listed(each, region, credential.tenant_id, request_id, tags, now)
             for each, tags in naming.items()
         ),
+        recipient_ids=recipients(credential.tenant_id, region),
     )
     _check_confirmed(manifest, confirmed_subjects)
     body = manifest.to_bytes()

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.access_alerts.conftest import (  # noqa: F401
+    deliver,
+    deliveries,
+    due_again,
+    loopback_allowed,
+    receiver,
+)
 from tests.integration.ledger.conftest import connect  # noqa: F401  # connections as each database role
 from tests.integration.privacy.holding import Lawyers
 from tests.integration.privacy.requesting import Desk
