@@ -23,6 +23,7 @@ from auditvault.core.tlog.erasure_ledger import (
 from auditvault.core.tlog.note import NoteSigner
 from auditvault.core.tlog.request_certificate import (
     LedgerRecord,
+    Recipient,
     RegionPart,
     RequestCertificate,
     certificate_name,
@@ -130,6 +131,14 @@ def test_a_signed_certificate_holds(files: Files) -> None:
 def test_it_holds_with_the_ledger_that_it_names(files: Files) -> None:
     code, report = files.with_ledger()
     assert (code, outcomes(report)["ledgers"]) == (0, "holds")
+
+
+def test_it_holds_where_recipients_were_told_and_where_one_is_outstanding(files: Files) -> None:
+    told = Recipient(recipient_id=str(UUID(int=4)), attempts=2, acknowledged_at=AT)
+    outstanding = Recipient(recipient_id=str(UUID(int=5)), attempts=12, acknowledged_at=None)
+    files.write(replace(files.made(), recipients=(told, outstanding)))
+
+    assert files.report()[0] == 0
 
 
 def another_record(files: Files) -> None:
