@@ -71,7 +71,7 @@ def freeze(
             _listed(each, region, credential.tenant_id, request_id, tags, now)
             for each, tags in naming.items()
         ),
-        recipient_ids=recipients(credential.tenant_id, region),
+        recipient_ids=recipients(record, region),
     )
     _check_confirmed(manifest, confirmed_subjects)
     body = manifest.to_bytes()

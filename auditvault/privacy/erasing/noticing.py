@@ -16,6 +16,7 @@ from auditvault.access.alerts.selectors import deliveries_of
 from auditvault.access.alerts.services import raise_within
 from auditvault.access.receivers.addressees import recipients_of_notices
 from auditvault.core.policy.alerts import AlertKind
+from auditvault.core.policy.erasure import Kind
 from auditvault.core.policy.manifest import Manifest
 from auditvault.core.tlog.canonical import JsonValue
 from auditvault.core.tlog.request_certificate import Recipient
@@ -23,10 +24,12 @@ from auditvault.ledger.services import format_instant
 from auditvault.privacy.requests.store import RequestRecord
 
 
-def recipients(tenant_id: UUID, region: str) -> tuple[UUID, ...]:
-    """Whoever is to be told of erasures in the region, ascending."""
+def recipients(record: RequestRecord, region: str) -> tuple[UUID, ...]:
+    """Whoever is to be told of what the request erases in the region, ascending; nobody where it erases nothing."""
+    if record.request.kind is not Kind.ERASURE:
+        return ()
     kind = AlertKind.ERASURE_NOTICE.value
-    return tuple(recipients_of_notices(tenant_id=tenant_id, region=region, kind=kind))
+    return tuple(recipients_of_notices(tenant_id=record.tenant_id, region=region, kind=kind))
 
 
 def tell_recipients(

@@ -9,6 +9,7 @@ import pytest
 
 from auditvault.core.tlog.request_certificate import read_certificate
 from tests.integration.ledger.superuser import superuser
+from tests.integration.privacy.copying import Copies
 from tests.integration.privacy.erasing import Officers, say, turn_epochs
 
 KIND = "erasure_notice"
@@ -162,13 +163,23 @@ def test_a_recipient_that_was_removed_is_not_told_and_stands_outstanding(
     assert (found.attempts, found.acknowledged_at) == (0, None)
 
 
-def test_recipients_are_webhooks_made_for_notices_in_the_region(tenant):
+def test_recipients_are_webhooks_made_for_notices_in_the_region(tenant, officers):
     from auditvault.privacy.erasing.noticing import recipients
 
     meant = recipient(tenant, "https://a.example.org/", regions=("eu",))[0]
     recipient(tenant, "https://b.example.org/", kinds=())
     recipient(tenant, "https://c.example.org/", regions=("us",))
-    assert recipients(tenant.tenant_id, "eu") == (meant,)
+    record, _, _ = officers.stored(officers.ask(regions=()))
+    assert recipients(record, "eu") == (meant,)
+
+
+def test_nobody_is_told_of_what_erases_nothing(tenant):
+    from auditvault.privacy.erasing.noticing import recipients
+
+    recipient(tenant, "https://a.example.org/")
+    copies = Copies(tenant)
+    record, _, _ = copies.stored(copies.approved())
+    assert recipients(record, "eu") == ()
 
 
 def test_a_confirmation_that_fails_tells_nobody_and_the_next_one_tells_once(
