@@ -154,10 +154,14 @@ def test_a_content_that_was_given_to_another_tenant_with_its_key(
     stored = seal(tenant, content)
     give_row_to(cluster, other_tenant, stored)
     move = "UPDATE keyring_subject_key SET tenant_id = %s WHERE key_id = %s"
-    values = (other_tenant.tenant_id, *row_of(cluster, stored, "key_id"))
-    edit(cluster, (move, values), database="keys_eu")
+    (key_id,) = row_of(cluster, stored, "key_id")
+    edit(cluster, (move, (other_tenant.tenant_id, key_id)), database="keys_eu")
     forget_keys(monkeypatch)
-    assert refusal(other_tenant, stored) == KEY_MOVED
+    try:
+        assert refusal(other_tenant, stored) == KEY_MOVED
+    finally:
+        # No epoch of the region ends with a key that does not open where it stands.
+        edit(cluster, (move, (tenant.tenant_id, key_id)), database="keys_eu")
 
 
 def hand_out(monkeypatch, region, tenant, key_id):
@@ -201,6 +205,15 @@ def carry(cluster, table, where, values, databases):
     edit(cluster, *[(insert, row) for row in rows], database=target)
 
 
+@pytest.fixture
+def nothing_carried_stays(tenant, cluster):
+    """No epoch of a region ends with keys that do not open where they stand."""
+    yield
+    for table in ("keyring_subject_key", "keyring_tag_secret", "keyring_tenant_key"):
+        gone = f"DELETE FROM {table} WHERE tenant_id = %s"
+        edit(cluster, (gone, (tenant.tenant_id,)), database="keys_eu")
+
+
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
@@ -212,7 +225,7 @@ def carry(cluster, table, where, values, databases):
 )
 @kinds
 def test_a_content_that_was_carried_into_another_region(
-    tenant, cluster, monkeypatch, content, keys, expected
+    tenant, cluster, monkeypatch, content, keys, expected, nothing_carried_stays
 ):
     if len(keys) < 2:
         seal(tenant, SMALL)  # the tenant has a key of its own there

@@ -184,14 +184,32 @@ def test_new_content_of_a_person_whose_key_is_gone_gets_a_new_one(client, tenant
     assert revealed(resolve(client, tenant, "old")) == []
 
 
-def test_a_key_whose_wrap_was_replaced_opens_nothing(client, tenant, cluster, monkeypatch):
-    record(client, tenant, chat("one", user="anna"), chat("two", user="bert"))
+@pytest.fixture
+def replace_wraps(cluster, tenant):
+    """Gives each key of the tenant another one's wrap; put back, since no epoch of the region ends with such keys."""
     with superuser(cluster, "keys_eu") as connection:
+
+        def replace():
+            connection.execute(
+                "CREATE TEMP TABLE before AS SELECT key_id, wrapped FROM keyring_subject_key WHERE tenant_id = %s",
+                (tenant.tenant_id,),
+            )
+            connection.execute(
+                "UPDATE keyring_subject_key AS a SET wrapped = b.wrapped FROM keyring_subject_key AS b"
+                " WHERE a.tenant_id = %s AND b.tenant_id = a.tenant_id AND a.key_id <> b.key_id",
+                (tenant.tenant_id,),
+            )
+
+        yield replace
         connection.execute(
-            "UPDATE keyring_subject_key AS a SET wrapped = b.wrapped FROM keyring_subject_key AS b"
-            " WHERE a.tenant_id = %s AND b.tenant_id = a.tenant_id AND a.key_id <> b.key_id",
-            (tenant.tenant_id,),
+            "UPDATE keyring_subject_key AS a SET wrapped = before.wrapped FROM before"
+            " WHERE a.key_id = before.key_id"
         )
+
+
+def test_a_key_whose_wrap_was_replaced_opens_nothing(client, tenant, replace_wraps, monkeypatch):
+    record(client, tenant, chat("one", user="anna"), chat("two", user="bert"))
+    replace_wraps()
     forget_keys(monkeypatch)
     answer = resolve(client, tenant, "one")
     # A keyring that does not unwrap may be a wrong root key: that is for the operator, not "not found".
