@@ -122,7 +122,10 @@ def under_taken_up(
 
 def plan_of_take_up(region: str) -> Plan | None:
     """What would be leaned on from now on, and what was before; None where that takes no approval."""
-    before, after = taken_up(region), configured_trust(region)
+    return _plan(region, taken_up(region), configured_trust(region))
+
+
+def _plan(region: str, before: Trust | None, after: Trust) -> Plan | None:
     if _is_nobody(before) or before == after:
         return None
     return Plan(
@@ -142,7 +145,7 @@ def take_up(region: str, *, approval_ids: Sequence[UUID] = (), now: datetime) ->
     before, after = taken_up(region), configured_trust(region)
     if before == after or (before is None and _is_nobody(after)):
         return False
-    plan = plan_of_take_up(region)
+    plan = _plan(region, before, after)
 
     def also(connection: psycopg.Connection[Any]) -> dict[str, JsonValue]:
         if plan is None:
