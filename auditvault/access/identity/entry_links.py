@@ -24,10 +24,10 @@ from auditvault.access.account_log import (
     record_account,
 )
 from auditvault.access.credentials import Credential
-from auditvault.access.granting import actor_of, check_grants
+from auditvault.access.granting import OPERATOR, actor_of, check_grants, grant
 from auditvault.access.identity.models import EntryLink
 from auditvault.access.models import Tenant, TenantRegion, User
-from auditvault.access.people import GrantError, grant_role
+from auditvault.access.people import GrantError
 from auditvault.access.rights_log import OPERATOR_ACTOR
 from auditvault.core.errors import AuditvaultError
 from auditvault.core.policy.roles import Act
@@ -83,15 +83,16 @@ def invite(
         person.clean_fields(exclude=["human"])
         with transaction.atomic():
             person.save()
-            check_grants(person, [_place(each) for each in roles], now=now)
+            asked = [_place(each) for each in roles]
+            check_grants(person, asked, now=now)
             record_account(
                 ENTRY_TYPE_INVITED,
                 account=person,
                 actor=invited_by.actor if invited_by is not None else OPERATOR_ACTOR,
                 regions={region for _, region, _ in roles},
             )
-            for tenant_slug, region, role in roles:
-                grant_role(username=username, tenant_slug=tenant_slug, region=region, role=role)
+            for place, role in asked:
+                grant(giver=OPERATOR, account=person, place=place, role=role, now=now)
             return _make(person, EntryLink.Kind.INVITATION, _invitation_lasts(), now)
     except (ValidationError, IntegrityError) as error:
         raise InvitationError(
