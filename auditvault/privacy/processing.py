@@ -67,13 +67,16 @@ def processing_record(*, ask: Ask, actor: str, now: datetime) -> dict[str, JsonV
     """
     since = now - timedelta(days=ask.days)
     with tenant_scope(region_alias(ask.region), ask.tenant_id, snapshot=True) as connection:
+        rows = connection.execute(_ACTIVITIES, (since,)).fetchall()
+        activities = [_activity(row) for row in rows[:MOST_ACTIVITIES]]
         found: dict[str, JsonValue] = {
             "form": FORM,
             "tenant": str(ask.tenant_id),
             "region": ask.region,
             "made_at": format_instant(now),
             "period": {"from": format_instant(since), "before": format_instant(now)},
-            **_activities(connection, since),
+            "activities": [*activities],
+            "activities_left_out": len(rows) - len(activities),
             "data_subjects": _counts(
                 connection,
                 "SELECT kind, count(*) FROM vault_subject WHERE state <> 'erased' GROUP BY kind",
@@ -84,9 +87,11 @@ def processing_record(*, ask: Ask, actor: str, now: datetime) -> dict[str, JsonV
             "transfers": _transfers(connection),
             "time_limits": _time_limits(connection, now),
         }
-    found["recipients"] = {"processors": _providers(found), "copies": _copies(ask.region)}
+    # Whose models were asked: whoever answered an interaction got what was in it.
+    providers = {str(each["provider"]) for each in activities if each["provider"]}
+    found["recipients"] = {"processors": [*sorted(providers)], "copies": _copies(ask.region)}
     found["measures"] = _measures()
-    details: dict[str, JsonValue] = {"days": ask.days, "rows": _size(found["activities"])}
+    details: dict[str, JsonValue] = {"days": ask.days, "rows": len(activities)}
     act = RecordedAct(
         actor=actor,
         actor_role=None,
@@ -96,14 +101,6 @@ def processing_record(*, ask: Ask, actor: str, now: datetime) -> dict[str, JsonV
     )
     record_id = record_act(region=ask.region, tenant_id=ask.tenant_id, act=act, now=now)
     return found | {"access_record": str(record_id)}
-
-
-def _activities(connection: psycopg.Connection[Any], since: datetime) -> dict[str, JsonValue]:
-    rows = connection.execute(_ACTIVITIES, (since,)).fetchall()
-    return {
-        "activities": [_activity(row) for row in rows[:MOST_ACTIVITIES]],
-        "activities_left_out": max(0, len(rows) - MOST_ACTIVITIES),
-    }
 
 
 def _activity(row: tuple[Any, ...]) -> dict[str, JsonValue]:
@@ -160,17 +157,6 @@ def _rule(rule: Rule) -> dict[str, JsonValue]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _providers(found: dict[str, JsonValue]) -> list[JsonValue]:
-    """Whose models were asked: whoever answered an interaction got what was in it."""
-    rows = found["activities"]
-    every = rows if isinstance(rows, list) else []
-    return [
-        *sorted(
-            {str(row["provider"]) for row in every if isinstance(row, dict) and row["provider"]}
-        )
-    ]
-
-
 def _copies(region: str) -> str | None:
     """Where copies of the log go, which hold headers and no content."""
     return settings.COPIES_URLS.get(region) or None
@@ -187,7 +173,3 @@ def _measures() -> dict[str, JsonValue]:
         "looks_recorded_first": True,
         "erasure": "by destroying the person's key, and the rows",
     }
-
-
-def _size(rows: JsonValue) -> int:
-    return len(rows) if isinstance(rows, list) else 0

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -71,7 +71,7 @@ DAYS = 14
 """How long a file is kept."""
 MOST_BYTES = 64 * 1024 * 1024
 """Of contents in one file; what is over that is listed as left out."""
-_LEASE_MINUTES = 30
+_LEASE = timedelta(minutes=30)
 _MOST_LOOKS = 50_000
 _IN_A_RECORD = 1000
 _REASON = "A copy of their own data, which the person has asked for."
@@ -117,7 +117,7 @@ def make(
             connection,
             "SELECT privacy_package_claim(%s, %s)",
             request_id,
-            store.lease(_LEASE_MINUTES),
+            _LEASE,
         )
         package = store.package_of(connection, request_id)
     if which is None or package is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -114,8 +114,3 @@ def called(connection: psycopg.Connection[Any], statement: str, *values: object)
     """The one value that a function of these tables gives."""
     row = connection.execute(statement.encode(), values).fetchone()
     return row[0] if row else None
-
-
-def lease(minutes: int) -> timedelta:
-    """How long a try may take before another may begin."""
-    return timedelta(minutes=minutes)
