@@ -94,3 +94,11 @@ def settings(service: Any) -> Iterator[Any]:
     yield Site()
     for one in reversed(changed):
         one.disable()
+
+
+@pytest.fixture
+def links(service: Any) -> Any:
+    """The module of invitations and resets: it holds models, which can be imported once Django is set up."""
+    from auditvault.access.identity import entry_links
+
+    return entry_links

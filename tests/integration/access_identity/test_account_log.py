@@ -17,13 +17,6 @@ NEW = "quite-a-long-password"
 
 
 @pytest.fixture
-def links(service):
-    from auditvault.access.identity import entry_links
-
-    return entry_links
-
-
-@pytest.fixture
 def said(cluster):
     """`said(person)`: each entry about the account in a region, as its type and what else it says."""
 

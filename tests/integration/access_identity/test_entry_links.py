@@ -21,14 +21,6 @@ def _name() -> str:
     return f"p-{uuid.uuid4().hex[:20]}"
 
 
-@pytest.fixture
-def links(service):
-    """The module under test: it holds models, which can be imported once Django is set up."""
-    from auditvault.access.identity import entry_links
-
-    return entry_links
-
-
 def _invite(links, **more) -> tuple[str, str]:
     name = _name()
     token = links.invite(username=name, email=f"{name}@example.org", now=datetime.now(UTC), **more)
